@@ -1,0 +1,58 @@
+# `make demo` and `make test` set up everything they need in .venv; nothing is installed outside it,
+# except a browser for the browser tests where none is found.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python
+PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+SOURCES := actsearch api workers migrations tests
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test lint format bench clean browser
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
+
+$(RUN):
+	@test -n "$(PYTHON)" || { echo "actsearch needs Python >= 3.11; set PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.all: pyproject.toml constraints.txt | $(RUN)
+	$(PIP) -e '.[all]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(RUN)
+	$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.all
+
+demo: $(VENV)/.all  ## run a real search through the whole system and show the ranking
+	$(BIN)/actsearch demo
+
+up: $(VENV)/.all  ## API, worker, dashboard and database on this machine until Ctrl-C
+	$(BIN)/actsearch up
+
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	|| { command -v apt-get >/dev/null && test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+	|| { echo "the browser tests need chromium: install it (Debian: sudo apt-get install chromium)"; exit 1; }
+
+test: $(VENV)/.dev browser  ## every test, in parallel
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(RUN) -m pytest -n $${TEST_PROCESSES:-auto} --dist worksteal
+
+lint: $(VENV)/.dev  ## ruff (lint and format), mypy --strict, import-linter
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev  ## let ruff format and fix what it can
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+bench: $(VENV)/.dev  ## every benchmark, each against what a user would pick instead
+	@for script in benchmarks/*.py; do echo "== $$script"; $(RUN) $$script || exit 1; done
+
+clean:  ## remove the environment and all caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,95 @@
+"""actsearch: find the right activation function for a network, and prove it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from actsearch.client import AsyncClient, AsyncJobHandle, Client, JobHandle
+    from actsearch.client.errors import (
+        AnswerError,
+        ConflictError,
+        InvalidRequestError,
+        MalformedAnswer,
+        NoResult,
+        NotFoundError,
+        ServerError,
+        ServerUnreachable,
+        WaitTimeout,
+    )
+    from actsearch.errors import ActsearchError, ClientError
+    from actsearch.schemas import (
+        ActivationSpec,
+        Budget,
+        Choices,
+        FamilyChoice,
+        Job,
+        JobRequest,
+        JobState,
+        Named,
+        Objective,
+        Placement,
+        Pruner,
+        Range,
+        Sampler,
+        SearchSpace,
+        Training,
+        Trial,
+        TrialState,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ActivationSpec",
+    "ActsearchError",
+    "AnswerError",
+    "AsyncClient",
+    "AsyncJobHandle",
+    "Budget",
+    "Choices",
+    "Client",
+    "ClientError",
+    "ConflictError",
+    "FamilyChoice",
+    "InvalidRequestError",
+    "Job",
+    "JobHandle",
+    "JobRequest",
+    "JobState",
+    "MalformedAnswer",
+    "Named",
+    "NoResult",
+    "NotFoundError",
+    "Objective",
+    "Placement",
+    "Pruner",
+    "Range",
+    "Sampler",
+    "SearchSpace",
+    "ServerError",
+    "ServerUnreachable",
+    "Training",
+    "Trial",
+    "TrialState",
+    "WaitTimeout",
+    "__version__",
+]
+
+_HOMES = ("actsearch.errors", "actsearch.schemas", "actsearch.client.errors", "actsearch.client")
+
+
+def __getattr__(name: str) -> object:
+    """Load what is exported on its first use, so that `import actsearch` alone stays light."""
+    if name in __all__:
+        for module in map(import_module, _HOMES):
+            if hasattr(module, name):
+                value: object = getattr(module, name)
+                globals()[name] = value
+                return value
+    raise AttributeError(f"module 'actsearch' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,48 @@
+"""The catalogue of activations: families as plain differentiable functions with declared hyperparameters.
+
+A family is one decorated function (`declaration`); importing this package declares them all. From the declaration
+derive the module, the gain, the snippet, the curve, the fingerprint and the property tests.
+"""
+
+from __future__ import annotations
+
+# isort: off
+from actsearch.activations import rectifiers as rectifiers
+from actsearch.activations import exponential as exponential
+from actsearch.activations import sigmoid_weighted as sigmoid_weighted
+from actsearch.activations import self_gated as self_gated
+from actsearch.activations import saturating as saturating
+from actsearch.activations import soft as soft
+from actsearch.activations import thresholds as thresholds
+from actsearch.activations import periodic as periodic
+from actsearch.activations import learned as learned
+from actsearch.activations import rational as rational
+
+# isort: on
+from actsearch.activations.curve import Curve, curve
+from actsearch.activations.declaration import Family, Parameter, families, family, get_family
+from actsearch.activations.describe import describe
+from actsearch.activations.fingerprint import fingerprint
+from actsearch.activations.gain import derivative_second_moment, gain, second_moment
+from actsearch.activations.module import Activation
+from actsearch.activations.resolution import learned_names, resolve
+from actsearch.activations.snippet import snippet
+
+__all__ = [
+    "Activation",
+    "Curve",
+    "Family",
+    "Parameter",
+    "curve",
+    "derivative_second_moment",
+    "describe",
+    "families",
+    "family",
+    "fingerprint",
+    "gain",
+    "get_family",
+    "learned_names",
+    "resolve",
+    "second_moment",
+    "snippet",
+]

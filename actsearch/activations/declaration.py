@@ -1,0 +1,155 @@
+"""How a family is declared: one decorated function, from which everything else is derived."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import Tensor
+
+from actsearch.errors import NotFound
+
+Cost = Literal["cheap", "exponential", "composite"]
+Learned = Literal["fixed", "scalar", "channel"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A hyperparameter of a family.
+
+    Args:
+        default: value when a spec leaves it out.
+        low, high: inclusive bounds of the value and default search range.
+        log: searched on a log scale.
+        learnable: may be trained with the weights.
+        description: one line for docs and the API.
+        searched: offered to the sampler; False for the coefficients of learned shapes, which only training moves.
+    """
+
+    default: float
+    low: float
+    high: float
+    log: bool = False
+    learnable: bool = False
+    description: str = ""
+    searched: bool = True
+
+
+@dataclass(frozen=True)
+class Family:
+    """A parametric class of activations.
+
+    Args:
+        name: id in the catalogue.
+        function: `f(x, **parameters)`, elementwise, written with torch operations that broadcast: a parameter is a
+            float or a tensor that broadcasts against `x`. A stochastic family also takes `training: bool`.
+        parameters: by name, in order.
+        formula: for people, plain text.
+        reference: paper or documentation.
+        smooth: at least once continuously differentiable for every parameter value.
+        monotone, bounded: for the default parameters; bounded means on both sides.
+        cost: `cheap` (no transcendental), `exponential` (one), `composite` (several).
+        learned: whether its learnable parameters are trained unless a spec says otherwise.
+        stochastic: draws random numbers in training.
+        quantisation_friendly: bounded or piecewise linear.
+        torch_module: the same function in `torch.nn`, as an expression with the parameters (and `channels`) in braces:
+            `nn.LeakyReLU({slope})`; None where torch has none.
+        initial_gain: `initial_gain(**parameters)`, the gain of weights where the family asks for one of its own
+            (SIREN); None for the one that keeps the second moment (`gain`).
+    """
+
+    name: str
+    function: Callable[..., Tensor]
+    formula: str
+    reference: str
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    smooth: bool = False
+    monotone: bool = False
+    bounded: bool = False
+    cost: Cost = "cheap"
+    learned: Learned = "fixed"
+    stochastic: bool = False
+    quantisation_friendly: bool = False
+    torch_module: str | None = None
+    initial_gain: Callable[..., float] | None = None
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Words to choose families by: smooth, monotone, bounded, cheap, quantisation_friendly, learnable."""
+        flags = {
+            "smooth": self.smooth,
+            "monotone": self.monotone,
+            "bounded": self.bounded,
+            "cheap": self.cost == "cheap",
+            "quantisation_friendly": self.quantisation_friendly,
+            "learnable": any(p.learnable for p in self.parameters.values()),
+        }
+        return tuple(name for name, held in flags.items() if held)
+
+
+_FAMILIES: dict[str, Family] = {}
+
+
+def family(
+    *,
+    formula: str,
+    reference: str,
+    name: str | None = None,
+    parameters: Mapping[str, Parameter] | None = None,
+    smooth: bool = False,
+    monotone: bool = False,
+    bounded: bool = False,
+    cost: Cost = "cheap",
+    learned: Learned = "fixed",
+    stochastic: bool = False,
+    quantisation_friendly: bool = False,
+    torch_module: str | None = None,
+    initial_gain: Callable[..., float] | None = None,
+) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+    """Register the decorated function as a family; see `Family` for the arguments.
+
+    Raises:
+        ValueError: if the name is taken.
+    """
+
+    def register(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        declared = Family(
+            name=name or function.__name__,
+            function=function,
+            formula=formula,
+            reference=reference,
+            parameters=dict(parameters or {}),
+            smooth=smooth,
+            monotone=monotone,
+            bounded=bounded,
+            cost=cost,
+            learned=learned,
+            stochastic=stochastic,
+            quantisation_friendly=quantisation_friendly,
+            torch_module=torch_module,
+            initial_gain=initial_gain,
+        )
+        if declared.name in _FAMILIES:
+            raise ValueError(f"family {declared.name!r} is already declared")
+        _FAMILIES[declared.name] = declared
+        return function
+
+    return register
+
+
+def families() -> Mapping[str, Family]:
+    """All declared families by name, in catalogue order."""
+    return dict(_FAMILIES)
+
+
+def get_family(name: str) -> Family:
+    """The family called `name`.
+
+    Raises:
+        NotFound: naming the known ones.
+    """
+    try:
+        return _FAMILIES[name]
+    except KeyError:
+        raise NotFound("family", name, tuple(_FAMILIES)) from None

@@ -1,0 +1,95 @@
+"""Learned shapes: families whose many coefficients training moves, so that the sampler leaves them alone."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from actsearch.activations.declaration import Parameter, family
+
+
+def coefficient(default: float, description: str, reach: float = 10.0) -> Parameter:
+    """A learned coefficient, at first in [-reach, reach]."""
+    return Parameter(default, -reach, reach, learnable=True, description=description, searched=False)
+
+
+@family(
+    formula="t_l + a_l (x - t_l) if x < t_l, x between, t_r + a_r (x - t_r) if x > t_r",
+    reference="Jin et al. 2016, Deep learning with S-shaped rectified linear activation units",
+    parameters={
+        # The thresholds' ranges do not cross, so that t_l < t_r at the start.
+        "t_l": Parameter(0.0, -3.0, 0.0, learnable=True, description="left threshold"),
+        "a_l": Parameter(0.2, 0.0, 1.0, learnable=True, description="slope left of t_l"),
+        "t_r": Parameter(1.0, 0.5, 3.0, learnable=True, description="right threshold"),
+        "a_r": Parameter(1.0, 0.0, 2.0, learnable=True, description="slope right of t_r"),
+    },
+    monotone=True,
+    quantisation_friendly=True,
+    learned="channel",
+)
+def srelu(x: Tensor, t_l: float | Tensor, a_l: float | Tensor, t_r: float | Tensor, a_r: float | Tensor) -> Tensor:
+    """S-shaped rectifier: three lines that meet at two thresholds."""
+    right = torch.where(x > t_r, t_r + a_r * (x - t_r), x)
+    return torch.where(x < t_l, t_l + a_l * (x - t_l), right)
+
+
+@family(
+    formula="max(0, x) + a1 max(0, b1 - x) + a2 max(0, b2 - x)",
+    reference="Agostinelli et al. 2014, Learning activation functions to improve deep neural networks",
+    parameters={
+        "a1": coefficient(-0.1, "slope of the first hinge"),
+        "b1": coefficient(0.0, "place of the first hinge"),
+        "a2": coefficient(0.1, "slope of the second hinge"),
+        "b2": coefficient(-1.0, "place of the second hinge"),
+    },
+    monotone=True,
+    quantisation_friendly=True,
+    learned="channel",
+)
+def apl(x: Tensor, a1: float | Tensor, b1: float | Tensor, a2: float | Tensor, b2: float | Tensor) -> Tensor:
+    """Adaptive piecewise linear unit with two hinges; starts as a leaky rectifier that is flat below -1."""
+    return F.relu(x) + a1 * F.relu(b1 - x) + a2 * F.relu(b2 - x)
+
+
+@family(
+    formula="w_identity x + w_relu relu(x) + w_elu elu(x) + w_tanh tanh(x) + w_swish silu(x)",
+    reference="Suetfeld et al. 2018, Adaptive blending units; Manessi & Rozza 2018",
+    parameters={
+        f"w_{name}": coefficient(0.2, f"weight of {name}") for name in ("identity", "relu", "elu", "tanh", "swish")
+    },
+    monotone=True,
+    cost="composite",
+    learned="scalar",
+)
+def blend(
+    x: Tensor,
+    *,
+    w_identity: float | Tensor,
+    w_relu: float | Tensor,
+    w_elu: float | Tensor,
+    w_tanh: float | Tensor,
+    w_swish: float | Tensor,
+) -> Tensor:
+    """Adaptive blending unit: five functions with free weights, equal at first."""
+    smooth = w_elu * F.elu(x) + w_tanh * torch.tanh(x) + w_swish * F.silu(x)
+    return w_identity * x + w_relu * F.relu(x) + smooth
+
+
+@family(
+    formula="base silu(x) + sum over k = 0..8 of c_k B((x - k + 4)), B the cubic B-spline",
+    reference="Liu et al. 2024, KAN: Kolmogorov-Arnold networks; Bohra et al. 2020",
+    parameters={"base": coefficient(1.0, "weight of silu")}
+    | {f"c{k}": coefficient(0.0, f"height of the spline around x = {k - 4}") for k in range(9)},
+    smooth=True,
+    cost="composite",
+    learned="scalar",
+)
+def spline(x: Tensor, base: float | Tensor, **heights: float | Tensor) -> Tensor:
+    """Cubic spline with nine knots on [-4, 4] added to SiLU; starts as SiLU."""
+    total = base * F.silu(x)
+    for k in range(9):
+        away = (x - (k - 4)).abs()
+        bump = (F.relu(2 - away) ** 3 - 4 * F.relu(1 - away) ** 3) / 6
+        total = total + heights[f"c{k}"] * bump
+    return total

@@ -1,0 +1,33 @@
+"""The architectures: builders of networks with named activation sites, registered by name (`declaration`)."""
+
+from __future__ import annotations
+
+from actsearch.architectures import convnet as convnet
+from actsearch.architectures import mlp as mlp
+from actsearch.architectures.declaration import (
+    Architecture,
+    Builder,
+    InputSpec,
+    Sites,
+    architecture,
+    architectures,
+    get_architecture,
+)
+from actsearch.architectures.description import describe, site_names
+from actsearch.architectures.initialisation import gain_of, initialise
+from actsearch.architectures.resolution import resolve_parameters
+
+__all__ = [
+    "Architecture",
+    "Builder",
+    "InputSpec",
+    "Sites",
+    "architecture",
+    "architectures",
+    "describe",
+    "gain_of",
+    "get_architecture",
+    "initialise",
+    "resolve_parameters",
+    "site_names",
+]

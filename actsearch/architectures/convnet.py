@@ -1,0 +1,64 @@
+"""Plain convolutional networks."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from actsearch.architectures.declaration import InputSpec, Sites, architecture
+from actsearch.architectures.initialisation import gain_of, initialise
+from actsearch.architectures.normalisation import NORM, needs_bias, normalisation
+from actsearch.schemas import ParameterInfo
+
+
+@architecture(
+    inputs=("image", "sequence"),
+    parameters=(
+        ParameterInfo(
+            name="channels", type="int", default=16, low=1, high=1024, log=True, description="of the first stage"
+        ),
+        ParameterInfo(name="stages", type="int", default=2, low=1, high=6, description="each with twice the channels"),
+        ParameterInfo(name="layers", type="int", default=2, low=1, high=16, description="convolutions a stage"),
+        NORM,
+        ParameterInfo(name="dropout", type="float", default=0.0, low=0.0, high=0.9, description="before the output"),
+    ),
+)
+def convnet(
+    spec: InputSpec, sites: Sites, *, channels: int, stages: int, layers: int, norm: str, dropout: float
+) -> nn.Module:
+    """VGG-like network: 3-wide convolutions, channels double and resolution halves from stage to stage, average pool.
+
+    One-dimensional for sequences, two-dimensional for images. Sites are `layer1` ... in forward order, in `stage1` ...
+    Below a size of 2 the resolution is no longer halved.
+    """
+    size, *space = spec.shape
+    blocks: list[nn.Module] = []
+    for stage in range(stages):
+        if stage and min(space) > 1:
+            blocks.append(_pool(len(space)))  # (B, C, *space) -> (B, C, *space / 2)
+            space = [length // 2 for length in space]
+        for index in range(layers):
+            wide = channels * 2**stage
+            activation = sites(f"layer{stage * layers + index + 1}", stage=f"stage{stage + 1}", channels=wide)
+            convolution = _convolution(len(space), size, wide, bias=needs_bias(norm))
+            blocks.append(initialise(convolution, gain_of(activation)))
+            blocks += [normalisation(norm, wide, len(space)), activation]
+            size = wide
+    head = initialise(nn.Linear(size, spec.outputs), 1.0)
+    return nn.Sequential(*blocks, AveragePool(), *([nn.Dropout(dropout)] if dropout else []), head)
+
+
+class AveragePool(nn.Module):
+    """Mean over space: (B, C, *space) -> (B, C)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The mean of each channel."""
+        return x.flatten(2).mean(-1)
+
+
+def _pool(dimensions: int) -> nn.Module:
+    return nn.MaxPool1d(2) if dimensions == 1 else nn.MaxPool2d(2)
+
+
+def _convolution(dimensions: int, inputs: int, outputs: int, *, bias: bool) -> nn.Module:
+    kind = nn.Conv1d if dimensions == 1 else nn.Conv2d
+    return kind(inputs, outputs, kernel_size=3, padding=1, bias=bias)

@@ -1,0 +1,94 @@
+"""How an architecture is declared: a builder with named activation sites, registered by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import nn
+
+from actsearch.errors import NotFound
+from actsearch.schemas import ParameterInfo
+
+
+class Sites(Protocol):
+    """Makes the activation module of a site; the builder calls it once a site, in forward order.
+
+    The module it returns has a float attribute `gain`: the weights of the layer before the site are drawn with it
+    (`initialise`), so that the second moment of the signal is kept.
+    """
+
+    def __call__(self, site: str, *, stage: str, channels: int, axis: int = 1) -> nn.Module:
+        """The module for `site` of `stage`, whose input has `channels` on `axis` (counted with the batch axis)."""
+        ...
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What an architecture must fit: see `tasks.Dataset` for the kinds and shapes."""
+
+    kind: str
+    shape: tuple[int, ...]
+    outputs: int
+
+
+Builder = Callable[..., nn.Module]
+"""`build(spec: InputSpec, sites: Sites, **parameters) -> nn.Module`, drawing weights from torch's global generator."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A named builder of networks.
+
+    Args:
+        build: see `Builder`.
+        inputs: input kinds it takes.
+        parameters: depth, width, norm ...: name, type, range, default.
+    """
+
+    name: str
+    description: str
+    build: Builder
+    inputs: Sequence[str]
+    parameters: Sequence[ParameterInfo]
+
+
+_ARCHITECTURES: dict[str, Architecture] = {}
+
+
+def architecture(
+    *, inputs: Sequence[str], parameters: Sequence[ParameterInfo], name: str | None = None
+) -> Callable[[Builder], Builder]:
+    """Register the decorated builder; its docstring's first line is the description.
+
+    Raises:
+        ValueError: if the name is taken.
+    """
+
+    def add(build: Builder) -> Builder:
+        key = name or build.__name__
+        if key in _ARCHITECTURES:
+            raise ValueError(f"architecture {key!r} is already declared")
+        description = (build.__doc__ or "").strip().partition("\n")[0]
+        _ARCHITECTURES[key] = Architecture(key, description, build, tuple(inputs), tuple(parameters))
+        return build
+
+    return add
+
+
+def architectures() -> Mapping[str, Architecture]:
+    """All declared architectures by name."""
+    return dict(_ARCHITECTURES)
+
+
+def get_architecture(name: str) -> Architecture:
+    """The architecture called `name`.
+
+    Raises:
+        NotFound: naming the known ones.
+    """
+    try:
+        return _ARCHITECTURES[name]
+    except KeyError:
+        raise NotFound("architecture", name, tuple(_ARCHITECTURES)) from None

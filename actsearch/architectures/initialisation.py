@@ -1,0 +1,40 @@
+"""Initial weights: drawn so that the activation after a layer keeps the signal's second moment."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+def initialise(layer: Layer, gain: float) -> Layer:
+    """Draw a layer's weight from N(0, gain² / fan_in), set its bias to zero, and give the layer back.
+
+    A gain of sqrt(2) is He's initialisation, a gain of 1 LeCun's. The normal numbers are drawn first and scaled after,
+    so that from one state of torch's generator two gains give the same weights up to a factor.
+
+    Args:
+        layer: a linear layer or a convolution: its `weight` is (out, in, *kernel).
+        gain: standard deviation times sqrt(fan_in), >= 0.
+
+    Reference:
+        He et al. 2015, Delving deep into rectifiers; LeCun et al. 1998, Efficient backprop.
+    """
+    weight, bias = layer.weight, layer.bias
+    if not isinstance(weight, Tensor):
+        raise TypeError(f"{type(layer).__name__} has no weight to draw")
+    fan_in = weight[0].numel()
+    with torch.no_grad():
+        weight.normal_().mul_(gain / math.sqrt(fan_in))
+        if isinstance(bias, Tensor):
+            bias.zero_()
+    return layer
+
+
+def gain_of(activation: nn.Module) -> float:
+    """The gain that the module of a site asks of the layer before it (see `Sites`)."""
+    return cast("float", activation.gain)

@@ -1,0 +1,5 @@
+"""The command `actsearch`."""
+
+from actsearch.cli.application import app
+
+__all__ = ["app"]

@@ -1,0 +1,66 @@
+"""All commands, and what happens to their errors."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import typer
+from pydantic import ValidationError
+from typer.core import TyperGroup
+
+from actsearch import __version__
+from actsearch.cli import catalogue, demo, jobs, results, server
+from actsearch.cli.output import explain
+from actsearch.client.errors import InvalidRequestError
+from actsearch.errors import ActsearchError, InvalidRequest
+
+USAGE, FAILURE = 2, 1
+
+
+class Commands(TyperGroup):
+    """Commands whose expected errors end in a message and an exit code, not in a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except ActsearchError as error:
+            explain(error)
+            wrong_use = isinstance(error, InvalidRequest | InvalidRequestError)
+            raise typer.Exit(USAGE if wrong_use else FAILURE) from None
+        except ValidationError as error:
+            if error.title != "Settings":
+                raise
+            for problem in error.errors(include_url=False):
+                variable = "ACTSEARCH_" + "_".join(map(str, problem["loc"])).upper()
+                explain(f"{variable}: {problem['msg']}")
+            raise typer.Exit(USAGE) from None
+
+
+app = typer.Typer(
+    name="actsearch",
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Find the right activation function for a network, and prove it.",
+    epilog="The service is looked for at ACTSEARCH_URL. Exit codes: 0 fine, 1 failed, 2 wrong use.",
+)
+
+
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"actsearch {__version__} (Python {platform.python_version()})")
+
+
+_SERVICE = "The service"
+_PANELS: Mapping[str, Sequence[Callable[..., None]]] = {
+    "Searches": (jobs.submit, jobs.jobs, jobs.watch, results.rank, results.trials, jobs.show, jobs.cancel),
+    "What can be searched": (catalogue.activations, catalogue.architectures, catalogue.tasks),
+    _SERVICE: (demo.demo, server.up, server.serve, server.worker, catalogue.workers, version),
+}
+for panel, commands in _PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(server.database, name="db", rich_help_panel=_SERVICE)

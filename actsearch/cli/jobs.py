@@ -1,0 +1,153 @@
+"""Commands on jobs: submit, list, follow, show, cancel."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from actsearch.cli import tables
+from actsearch.cli.documents import parse_families, parse_learning_rate, read_document
+from actsearch.cli.find import find_job
+from actsearch.cli.options import AsJson, JobId, Url
+from actsearch.cli.output import console, print_json, say
+from actsearch.client import Client, JobHandle
+from actsearch.client.display import progress_display, short_id
+from actsearch.client.shorthand import to_document
+from actsearch.client.waiting import follow
+from actsearch.errors import NotFound
+from actsearch.schemas import Job, JobState, Trial
+
+INTERRUPTED = 130
+
+
+def submit(
+    *,
+    file: Annotated[Path | None, typer.Argument(help="Request in YAML or JSON; `-` for standard input.")] = None,
+    task: Annotated[str | None, typer.Option(help="Data set: see `actsearch tasks`.")] = None,
+    architecture: Annotated[str | None, typer.Option(help="Network: see `actsearch architectures`.")] = None,
+    families: Annotated[str | None, typer.Option(help="Activations: `relu,gelu,...` or `all`.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Budget: trials to finish.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data a trial.")] = None,
+    learning_rate: Annotated[
+        str | None, typer.Option(metavar="NUMBER|LOW..HIGH", help="Fixed, or searched on a log scale.")
+    ] = None,
+    sampler: Annotated[str | None, typer.Option(help="`tpe`, `random` or `gp`.")] = None,
+    pruner: Annotated[str | None, typer.Option(help="`none`, `median` or `hyperband`.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="`adamw` or `sgd`.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the sampler.")] = None,
+    priority: Annotated[int | None, typer.Option(help="Higher runs first.")] = None,
+    parallelism: Annotated[int | None, typer.Option(help="Devices that may work on it at once.")] = None,
+    name: Annotated[str | None, typer.Option(help="A label for people.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Submit a search, from a FILE or from options (which win over the file)."""
+    given = {
+        "task": task,
+        "architecture": architecture,
+        "families": parse_families(families) if families else None,
+        "trials": trials,
+        "epochs": epochs,
+        "learning_rate": parse_learning_rate(learning_rate) if learning_rate else None,
+        "sampler": sampler,
+        "pruner": pruner,
+        "optimizer": optimizer,
+        "seed": seed,
+        "priority": priority,
+        "parallelism": parallelism,
+        "name": name,
+    }
+    document = _request(file, {key: value for key, value in given.items() if value is not None})
+    with Client(url) as client:
+        job = client.submit(document)
+        if as_json:
+            print_json(job.snapshot)
+        else:
+            _announce(job)
+        if watch:
+            _watch(client, job, quiet=as_json)
+
+
+def jobs(
+    state: Annotated[JobState | None, typer.Option(help="Only those in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="The most to list.")] = 20,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """List jobs, the newest first."""
+    with Client(url) as client:
+        listed = [job.snapshot for job in islice(client.jobs(state), limit)]
+    if as_json:
+        print_json(listed)
+    else:
+        console().print(tables.job_table(listed))
+
+
+def watch(job: JobId, url: Url = None) -> None:
+    """Follow a job to its end; exit code 1 if it does not complete."""
+    with Client(url) as client:
+        _watch(client, find_job(client, job))
+
+
+def show(
+    job: JobId,
+    trial: Annotated[int | None, typer.Option(min=0, help="Show this trial, with its learning curve.")] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Show a job, or one of its trials, in full."""
+    with Client(url) as client:
+        found = find_job(client, job)
+        shown = found.snapshot if trial is None else _numbered(client, found, trial)
+    if as_json:
+        print_json(shown)
+    else:
+        console().print(tables.job_details(shown) if isinstance(shown, Job) else tables.trial_details(shown))
+
+
+def cancel(job: JobId, as_json: AsJson = False, url: Url = None) -> None:
+    """Stop a job for good; its running trials end at their next rung."""
+    with Client(url) as client:
+        cancelled = find_job(client, job).cancel()
+    if as_json:
+        print_json(cancelled)
+    else:
+        progress = cancelled.progress
+        typer.echo(f"{cancelled.id} {cancelled.state}, {progress.finished} of {progress.budget} trials finished")
+
+
+def _request(file: Path | None, options: dict[str, Any]) -> dict[str, Any]:
+    if file is None and "task" not in options:
+        raise typer.BadParameter("give a FILE, or at least --task (see `actsearch tasks`)")
+    return to_document(read_document(file) if file else None, options)
+
+
+def _announce(job: JobHandle) -> None:
+    typer.echo(f"{job.id} {job.state}")
+    if job.snapshot.workers_online == 0:
+        say("no worker is online: the job waits until one is (`actsearch worker`)")
+    say(f"follow it with `actsearch watch {short_id(job.id)}`")
+
+
+def _watch(client: Client, job: JobHandle, quiet: bool = False) -> None:
+    """Follow the job; with exit code 1 if it does not complete, 130 if the person has seen enough."""
+    try:
+        with progress_display(Console(stderr=True) if quiet else console()) as display:
+            [done] = client.run(follow(client.service, [job.id], 0.5, display=display))
+    except KeyboardInterrupt:
+        say(f"the job goes on; `actsearch watch {short_id(job.id)}` follows it again")
+        raise typer.Exit(INTERRUPTED) from None
+    if done.state is not JobState.completed:
+        raise typer.Exit(1)
+
+
+def _numbered(client: Client, job: JobHandle, number: int) -> Trial:
+    for trial in job.trials():
+        if trial.number == number:
+            return client.trial(trial.id)
+    raise NotFound("trial", str(number))

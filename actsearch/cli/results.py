@@ -1,0 +1,63 @@
+"""Commands on results: rankings and trials."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from actsearch.cli.find import find_job
+from actsearch.cli.options import AsJson, JobId, Url
+from actsearch.cli.output import console, print_json
+from actsearch.cli.rankings import ranking_table
+from actsearch.cli.tables import trial_table
+from actsearch.client import Client
+from actsearch.client.calls import Sort
+from actsearch.client.display import label
+from actsearch.schemas import TrialState
+
+
+class By(StrEnum):
+    """What is ranked."""
+
+    family = "family"
+    trial = "trial"
+
+
+def rank(
+    job: JobId,
+    by: Annotated[By, typer.Option(help="Rank families by their best trial, or single trials.")] = By.family,
+    top: Annotated[int, typer.Option(min=1, max=1000, help="The most entries.")] = 20,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Rank what a job has found, with the baseline's place."""
+    with Client(url) as client:
+        found = find_job(client, job)
+        ranking = found.ranking("family", top) if by is By.family else found.ranking("trial", top)
+    if as_json:
+        print_json(ranking)
+    else:
+        console().print(ranking_table(ranking, label(found.snapshot)))
+
+
+def trials(
+    *,
+    job: JobId,
+    state: Annotated[TrialState | None, typer.Option(help="Only those in this state.")] = None,
+    family: Annotated[str | None, typer.Option(help="Only those of this family.")] = None,
+    sort: Annotated[Sort, typer.Option(help="Order; `-` is descending.")] = "number",
+    limit: Annotated[int, typer.Option(min=1, help="The most to list.")] = 50,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """List a job's trials."""
+    with Client(url) as client:
+        found = find_job(client, job)
+        listed = list(islice(found.trials(state=state, family=family, sort=sort), limit))
+    if as_json:
+        print_json(listed)
+    else:
+        console().print(trial_table(listed, found.snapshot.objective.metric))

@@ -1,0 +1,55 @@
+"""Values as people read them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from actsearch.schemas import ActivationSpec, ParameterInfo, Trial
+
+
+def value_text(value: Any) -> str:
+    """A number with four significant digits; nothing for None."""
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def moment_text(moment: datetime | None) -> str:
+    """Local date and time."""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}" if moment else ""
+
+
+def duration_text(trial: Trial) -> str:
+    """Seconds from start to end."""
+    if trial.started_at is None or trial.finished_at is None:
+        return ""
+    return f"{(trial.finished_at - trial.started_at).total_seconds():.1f}"
+
+
+def activation_text(trial: Trial) -> str:
+    """The activation as one would write it: `leaky_relu(slope=0.12)`; by site group where there are several."""
+    if set(trial.activations) == {"network"}:
+        return _spec_text(trial.activations["network"])
+    return ", ".join(f"{group}: {_spec_text(spec)}" for group, spec in trial.activations.items())
+
+
+def other_parameters(trial: Trial) -> str:
+    """What was searched beside the activation: `learning_rate=0.01`."""
+    searched = (name.partition(".") for name in trial.parameters)
+    named = {name + dot + rest: rest for name, dot, rest in searched if name in ("training", "architecture")}
+    return ", ".join(f"{short}={value_text(trial.parameters[full])}" for full, short in named.items())
+
+
+def parameter_text(parameter: ParameterInfo) -> str:
+    """A hyperparameter with its range: `slope [0.001, 0.5] log`."""
+    if parameter.choices is not None:
+        return f"{parameter.name} {{{', '.join(map(str, parameter.choices))}}}"
+    if parameter.low is None or parameter.high is None:
+        return f"{parameter.name} ({parameter.type})"
+    return f"{parameter.name} [{parameter.low:g}, {parameter.high:g}]{' log' if parameter.log else ''}"
+
+
+def _spec_text(spec: ActivationSpec) -> str:
+    parameters = ", ".join(f"{name}={value:.3g}" for name, value in spec.parameters.items())
+    return f"{spec.family}({parameters})" if parameters else spec.family

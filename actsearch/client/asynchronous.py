@@ -1,0 +1,192 @@
+"""The asynchronous client: the blocking one with `await`; `tests/client` holds the two to the same surface."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
+from uuid import UUID
+
+import httpx
+
+from actsearch.client import calls
+from actsearch.client.calls import Answer, Call, Sort
+from actsearch.client.display import progress_display
+from actsearch.client.exchange import Flow, Pause, Reply, Result, Send, exchange
+from actsearch.client.frames import trial_frame
+from actsearch.client.job import SeenJob, best_of
+from actsearch.client.service import http_options, service_at
+from actsearch.client.shorthand import Shorthand, to_document
+from actsearch.client.waiting import follow
+from actsearch.schemas import (
+    ArchitectureInfo,
+    FamilyInfo,
+    FamilyRanking,
+    Job,
+    JobRequest,
+    Page,
+    TaskInfo,
+    Trial,
+    TrialRanking,
+    WorkerInfo,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Item = TypeVar("Item")
+
+
+class AsyncClient:
+    """A connection to the service for asyncio; see `Client` for arguments, results and errors.
+
+    Example:
+        >>> async with AsyncClient() as client:  # doctest: +SKIP
+        ...     job = await client.submit(task="digits", trials=20)
+        ...     await job.wait()
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        timeout: float = 30.0,
+        retries: int = 3,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.service = service_at(url, retries)
+        self._http = httpx.AsyncClient(transport=transport, **http_options(self.service, timeout))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def submit(
+        self, request: JobRequest | Mapping[str, Any] | None = None, **keywords: Unpack[Shorthand]
+    ) -> AsyncJobHandle:
+        """Submit a search: see `Client.submit`."""
+        return AsyncJobHandle(self, await self.ask(calls.submit_job(to_document(request, keywords))))
+
+    async def job(self, job_id: UUID | str) -> AsyncJobHandle:
+        """The job with this id."""
+        return AsyncJobHandle(self, await self.ask(calls.get_job(job_id)))
+
+    async def jobs(self, state: str | None = None) -> AsyncIterator[AsyncJobHandle]:
+        """All jobs, or those in a state, the newest first; fetched page by page as they are consumed."""
+        async for job in self.items(calls.list_jobs(state)):
+            yield AsyncJobHandle(self, job)
+
+    async def trial(self, trial_id: UUID | str) -> Trial:
+        """One trial, with its learning curve."""
+        return await self.ask(calls.get_trial(trial_id))
+
+    async def activations(self) -> list[FamilyInfo]:
+        """The families that can be searched."""
+        return [item async for item in self.items(calls.list_activations())]
+
+    async def architectures(self) -> list[ArchitectureInfo]:
+        """The architectures that can be trained."""
+        return [item async for item in self.items(calls.list_architectures())]
+
+    async def tasks(self) -> list[TaskInfo]:
+        """The tasks that can be trained on."""
+        return [item async for item in self.items(calls.list_tasks())]
+
+    async def workers(self) -> list[WorkerInfo]:
+        """The workers the service knows."""
+        return [item async for item in self.items(calls.list_workers())]
+
+    async def ask(self, call: Call[Answer]) -> Answer:
+        """Carry out one call of `actsearch.client.calls`."""
+        return await self.run(exchange(self.service, call))
+
+    async def items(self, call: Call[Page[Item]]) -> AsyncIterator[Item]:
+        """The items of a list, page after page."""
+        while True:
+            page = await self.ask(call)
+            for item in page.items:
+                yield item
+            if page.next_cursor is None:
+                return
+            call = calls.after(call, page.next_cursor)
+
+    async def run(self, flow: Flow[Result]) -> Result:
+        """Do what the flow needs done; returns its result."""
+        reply: Reply = None
+        while True:
+            try:
+                step = flow.send(reply)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            reply = await self._perform(step)
+
+    async def _perform(self, step: Send | Pause) -> Reply:
+        if isinstance(step, Pause):
+            await asyncio.sleep(step.seconds)
+            return None
+        try:
+            return await self._http.send(step.request)
+        except httpx.TransportError as error:
+            return error
+
+
+class AsyncJobHandle(SeenJob):
+    """A job on the service, for asyncio; see `JobHandle` for arguments, results and errors."""
+
+    def __init__(self, client: AsyncClient, snapshot: Job) -> None:
+        super().__init__(snapshot)
+        self._client = client
+
+    async def refresh(self) -> Job:
+        """The job as it is now."""
+        self.snapshot = await self._client.ask(calls.get_job(self.id))
+        return self.snapshot
+
+    async def wait(self, timeout: float | None = None, poll: float = 0.5) -> Job:  # noqa: ASYNC109 - as the other client
+        """Wait until the job has come to an end, whichever; returns it."""
+        [self.snapshot] = await self._client.run(follow(self._client.service, [self.id], poll, timeout))
+        return self.snapshot
+
+    async def watch(self, timeout: float | None = None, poll: float = 0.5) -> Job:  # noqa: ASYNC109 - as above
+        """`wait` with a live display on standard output."""
+        with progress_display() as display:
+            [self.snapshot] = await self._client.run(follow(self._client.service, [self.id], poll, timeout, display))
+        return self.snapshot
+
+    async def cancel(self) -> Job:
+        """Stop the job for good; running trials end at their next rung."""
+        self.snapshot = await self._client.ask(calls.cancel_job(self.id))
+        return self.snapshot
+
+    def trials(
+        self, *, state: str | None = None, family: str | None = None, sort: Sort = "number"
+    ) -> AsyncIterator[Trial]:
+        """The job's trials, without their curves; fetched page by page as they are consumed."""
+        return self._client.items(calls.list_trials(self.id, state, family, sort))
+
+    @overload
+    async def ranking(self, by: Literal["trial"] = "trial", limit: int = 100) -> TrialRanking: ...
+
+    @overload
+    async def ranking(self, by: Literal["family"], limit: int = 100) -> FamilyRanking: ...
+
+    async def ranking(self, by: Literal["trial", "family"] = "trial", limit: int = 100) -> TrialRanking | FamilyRanking:
+        """Complete trials, or families by their best one, in order; the baseline's place is always told."""
+        if by == "family":
+            return await self._client.ask(calls.rank_families(self.id, limit))
+        return await self._client.ask(calls.rank_trials(self.id, limit))
+
+    async def best(self) -> Trial:
+        """The best complete trial so far, asked for anew."""
+        return best_of(await self.refresh())
+
+    async def to_pandas(self) -> pd.DataFrame:
+        """All trials as a table: one row a trial, nested values in dotted columns."""
+        return trial_frame([trial async for trial in self.trials()])

@@ -1,0 +1,240 @@
+"""The blocking client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
+from uuid import UUID
+
+import httpx
+
+from actsearch.client import calls
+from actsearch.client.calls import Answer, Call, Sort
+from actsearch.client.display import progress_display
+from actsearch.client.exchange import Flow, Pause, Reply, Result, Send, exchange
+from actsearch.client.frames import trial_frame
+from actsearch.client.job import SeenJob, best_of
+from actsearch.client.service import http_options, service_at
+from actsearch.client.shorthand import Shorthand, to_document
+from actsearch.client.waiting import follow
+from actsearch.schemas import (
+    ArchitectureInfo,
+    FamilyInfo,
+    FamilyRanking,
+    Job,
+    JobRequest,
+    Page,
+    TaskInfo,
+    Trial,
+    TrialRanking,
+    WorkerInfo,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Item = TypeVar("Item")
+
+
+class Client:
+    """A connection to the service.
+
+    Args:
+        url: of the API; None for `ACTSEARCH_URL`, by default the service of `actsearch up` on this machine.
+        timeout: seconds to wait for an answer.
+        retries: further attempts after one that failed for a passing reason (no connection, overload).
+        transport: what carries requests, as httpx takes it; None for the network.
+
+    Example:
+        >>> with Client() as client:  # doctest: +SKIP
+        ...     job = client.submit(task="digits", families=["relu", "gelu"], trials=20)
+        ...     job.watch()
+        ...     print(job.best())
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        timeout: float = 30.0,
+        retries: int = 3,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.service = service_at(url, retries)
+        self._http = httpx.Client(transport=transport, **http_options(self.service, timeout))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def submit(self, request: JobRequest | Mapping[str, Any] | None = None, **keywords: Unpack[Shorthand]) -> JobHandle:
+        """Submit a search.
+
+        Args:
+            request: the whole request, as `JobRequest` or as the document of `POST /v1/jobs`.
+            keywords: instead of it or over it: `task="digits", families=["relu"], trials=50`; see `Shorthand`.
+
+        Raises:
+            InvalidRequestError: the request cannot be carried out; names every offending field.
+        """
+        return JobHandle(self, self.ask(calls.submit_job(to_document(request, keywords))))
+
+    def job(self, job_id: UUID | str) -> JobHandle:
+        """The job with this id.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return JobHandle(self, self.ask(calls.get_job(job_id)))
+
+    def jobs(self, state: str | None = None) -> Iterator[JobHandle]:
+        """All jobs, or those in a state, the newest first; fetched page by page as they are consumed."""
+        return (JobHandle(self, job) for job in self.items(calls.list_jobs(state)))
+
+    def trial(self, trial_id: UUID | str) -> Trial:
+        """One trial, with its learning curve.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return self.ask(calls.get_trial(trial_id))
+
+    def activations(self) -> list[FamilyInfo]:
+        """The families that can be searched."""
+        return list(self.items(calls.list_activations()))
+
+    def architectures(self) -> list[ArchitectureInfo]:
+        """The architectures that can be trained."""
+        return list(self.items(calls.list_architectures()))
+
+    def tasks(self) -> list[TaskInfo]:
+        """The tasks that can be trained on."""
+        return list(self.items(calls.list_tasks()))
+
+    def workers(self) -> list[WorkerInfo]:
+        """The workers the service knows."""
+        return list(self.items(calls.list_workers()))
+
+    def ask(self, call: Call[Answer]) -> Answer:
+        """Carry out one call of `actsearch.client.calls`."""
+        return self.run(exchange(self.service, call))
+
+    def items(self, call: Call[Page[Item]]) -> Iterator[Item]:
+        """The items of a list, page after page."""
+        while True:
+            page = self.ask(call)
+            yield from page.items
+            if page.next_cursor is None:
+                return
+            call = calls.after(call, page.next_cursor)
+
+    def run(self, flow: Flow[Result]) -> Result:
+        """Do what the flow needs done; returns its result."""
+        reply: Reply = None
+        while True:
+            try:
+                step = flow.send(reply)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            reply = self._perform(step)
+
+    def _perform(self, step: Send | Pause) -> Reply:
+        if isinstance(step, Pause):
+            time.sleep(step.seconds)
+            return None
+        try:
+            return self._http.send(step.request)
+        except httpx.TransportError as error:
+            return error
+
+
+class JobHandle(SeenJob):
+    """A job on the service: follow it, cancel it, read its results."""
+
+    def __init__(self, client: Client, snapshot: Job) -> None:
+        super().__init__(snapshot)
+        self._client = client
+
+    def refresh(self) -> Job:
+        """The job as it is now."""
+        self.snapshot = self._client.ask(calls.get_job(self.id))
+        return self.snapshot
+
+    def wait(self, timeout: float | None = None, poll: float = 0.5) -> Job:
+        """Wait until the job has come to an end, whichever; returns it.
+
+        Args:
+            timeout: seconds; None for no limit.
+            poll: seconds between two questions.
+
+        Raises:
+            WaitTimeout: the time is over; the job goes on.
+        """
+        [self.snapshot] = self._client.run(follow(self._client.service, [self.id], poll, timeout))
+        return self.snapshot
+
+    def watch(self, timeout: float | None = None, poll: float = 0.5) -> Job:
+        """`wait` with a live display on standard output."""
+        with progress_display() as display:
+            [self.snapshot] = self._client.run(follow(self._client.service, [self.id], poll, timeout, display))
+        return self.snapshot
+
+    def cancel(self) -> Job:
+        """Stop the job for good; running trials end at their next rung.
+
+        Raises:
+            ConflictError: it is over already.
+        """
+        self.snapshot = self._client.ask(calls.cancel_job(self.id))
+        return self.snapshot
+
+    def trials(self, *, state: str | None = None, family: str | None = None, sort: Sort = "number") -> Iterator[Trial]:
+        """The job's trials, without their curves; fetched page by page as they are consumed.
+
+        Args:
+            state: only those in this state (`complete`, `pruned`, `failed`, `running`, `waiting`).
+            family: only those of this family.
+            sort: by number or by value, `-` for descending; sorted by value, only those that have one.
+        """
+        return self._client.items(calls.list_trials(self.id, state, family, sort))
+
+    @overload
+    def ranking(self, by: Literal["trial"] = "trial", limit: int = 100) -> TrialRanking: ...
+
+    @overload
+    def ranking(self, by: Literal["family"], limit: int = 100) -> FamilyRanking: ...
+
+    def ranking(self, by: Literal["trial", "family"] = "trial", limit: int = 100) -> TrialRanking | FamilyRanking:
+        """Complete trials, or families by their best one, in order; the baseline's place is always told.
+
+        Args:
+            by: `trial` or `family`.
+            limit: the most entries.
+        """
+        if by == "family":
+            return self._client.ask(calls.rank_families(self.id, limit))
+        return self._client.ask(calls.rank_trials(self.id, limit))
+
+    def best(self) -> Trial:
+        """The best complete trial so far, asked for anew.
+
+        Raises:
+            NoResult: there is none.
+        """
+        return best_of(self.refresh())
+
+    def to_pandas(self) -> pd.DataFrame:
+        """All trials as a table: one row a trial, nested values in dotted columns.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return trial_frame(self.trials())

@@ -1,0 +1,110 @@
+"""What can be asked of the API: one small description a call, without any I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Literal, TypeVar
+from uuid import UUID
+
+from actsearch.schemas import (
+    ArchitectureInfo,
+    FamilyInfo,
+    FamilyRanking,
+    Job,
+    Page,
+    Schema,
+    TaskInfo,
+    Trial,
+    TrialRanking,
+    WorkerInfo,
+)
+
+Answer = TypeVar("Answer", bound=Schema)
+Sort = Literal["number", "-number", "value", "-value"]
+PAGE = 100
+
+
+@dataclass(frozen=True)
+class Call(Generic[Answer]):
+    """One HTTP exchange.
+
+    Args:
+        answer: what the body of a successful answer is.
+        query: parameters of the URL; those that are None are left out.
+        body: JSON document.
+    """
+
+    method: Literal["GET", "POST"]
+    path: str
+    answer: type[Answer]
+    query: Mapping[str, Any] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+
+
+def after(call: Call[Answer], cursor: str) -> Call[Answer]:
+    """The call for the page that `cursor` (a page's `next_cursor`) points at."""
+    return replace(call, query={**call.query, "cursor": cursor})
+
+
+def submit_job(document: Mapping[str, Any]) -> Call[Job]:
+    """Submit a search."""
+    return Call("POST", "/v1/jobs", Job, body=document)
+
+
+def get_job(job_id: UUID | str) -> Call[Job]:
+    """A job and how far it is."""
+    return Call("GET", f"/v1/jobs/{job_id}", Job)
+
+
+def list_jobs(state: str | None = None, limit: int = PAGE) -> Call[Page[Job]]:
+    """Jobs, the newest first."""
+    return Call("GET", "/v1/jobs", Page[Job], {"state": state, "limit": limit})
+
+
+def cancel_job(job_id: UUID) -> Call[Job]:
+    """Stop a job for good."""
+    return Call("POST", f"/v1/jobs/{job_id}/cancel", Job)
+
+
+def list_trials(
+    job_id: UUID, state: str | None = None, family: str | None = None, sort: Sort = "number", limit: int = PAGE
+) -> Call[Page[Trial]]:
+    """Trials of a job, without their curves."""
+    query = {"state": state, "family": family, "sort": sort, "limit": limit}
+    return Call("GET", f"/v1/jobs/{job_id}/trials", Page[Trial], query)
+
+
+def get_trial(trial_id: UUID | str) -> Call[Trial]:
+    """One trial with its learning curve."""
+    return Call("GET", f"/v1/trials/{trial_id}", Trial)
+
+
+def rank_trials(job_id: UUID, limit: int) -> Call[TrialRanking]:
+    """Complete trials, best first."""
+    return Call("GET", f"/v1/jobs/{job_id}/ranking", TrialRanking, {"by": "trial", "limit": limit})
+
+
+def rank_families(job_id: UUID, limit: int) -> Call[FamilyRanking]:
+    """Families by their best complete trial."""
+    return Call("GET", f"/v1/jobs/{job_id}/ranking", FamilyRanking, {"by": "family", "limit": limit})
+
+
+def list_activations() -> Call[Page[FamilyInfo]]:
+    """The catalogue of families."""
+    return Call("GET", "/v1/activations", Page[FamilyInfo])
+
+
+def list_architectures() -> Call[Page[ArchitectureInfo]]:
+    """The catalogue of architectures."""
+    return Call("GET", "/v1/architectures", Page[ArchitectureInfo])
+
+
+def list_tasks() -> Call[Page[TaskInfo]]:
+    """The catalogue of tasks."""
+    return Call("GET", "/v1/tasks", Page[TaskInfo])
+
+
+def list_workers() -> Call[Page[WorkerInfo]]:
+    """Workers and their devices."""
+    return Call("GET", "/v1/workers", Page[WorkerInfo])

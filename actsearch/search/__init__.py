@@ -1,0 +1,9 @@
+"""Searching: checking requests, proposing activations, pruning."""
+
+from __future__ import annotations
+
+from actsearch.search.prepare import PreparedJob, input_spec, prepare
+from actsearch.search.pruners import make_pruner
+from actsearch.search.samplers import make_sampler
+
+__all__ = ["PreparedJob", "input_spec", "make_pruner", "make_sampler", "prepare"]

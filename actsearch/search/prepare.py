@@ -1,0 +1,276 @@
+"""Checking a request against the catalogue, before anything is created."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from actsearch.activations import families, resolve
+from actsearch.architectures import (
+    Architecture,
+    InputSpec,
+    architectures,
+    get_architecture,
+    resolve_parameters,
+    site_names,
+)
+from actsearch.errors import FieldProblem, InvalidRequest, NotFound
+from actsearch.schemas import (
+    ActivationSpec,
+    Choices,
+    FamilyChoice,
+    JobRequest,
+    ObjectiveInfo,
+    ParameterInfo,
+    Range,
+    Scalar,
+)
+from actsearch.space import Space, compile_space, group_prefix, groups_of
+from actsearch.tasks import Dataset, Task, get_task, load, tasks
+from actsearch.tasks import resolve_parameters as resolve_task_parameters
+
+Checked = TypeVar("Checked")
+
+_TRAINING_LIMITS = {"learning_rate": (0.0, 1000.0), "weight_decay": (0.0, 1000.0), "momentum": (0.0, 1.0)}
+
+
+@dataclass(frozen=True)
+class PreparedJob:
+    """A request that can be carried out.
+
+    Args:
+        request: the request, unchanged.
+        objective: what trials are ranked by.
+        baseline: the baseline with all its parameters.
+        baseline_parameters: Optuna's parameters of trial 0, the baseline.
+        space: the compiled search space.
+    """
+
+    request: JobRequest
+    objective: ObjectiveInfo
+    baseline: ActivationSpec
+    baseline_parameters: Mapping[str, Scalar]
+    space: Space
+
+
+def prepare(request: JobRequest) -> PreparedJob:
+    """Check every name and range of a request against the catalogue.
+
+    Raises:
+        InvalidRequest: naming each offending field, what is wrong and what is allowed.
+    """
+    problems = list(_named_problems(request))
+    if problems:
+        raise InvalidRequest(*problems)
+    task, architecture = get_task(request.task.name), get_architecture(request.architecture.name)
+    dataset = _load(request)
+    problems += _fit_problems(request, task, architecture, dataset)
+    problems += _space_problems(request, architecture)
+    if problems:
+        raise InvalidRequest(*problems)
+    return _prepared(request, task, architecture, dataset)
+
+
+def input_spec(dataset: Dataset) -> InputSpec:
+    """What an architecture must fit to train on a dataset."""
+    return InputSpec(dataset.input_kind, dataset.input_shape, dataset.outputs)
+
+
+def _prepared(request: JobRequest, task: Task, architecture: Architecture, dataset: Dataset) -> PreparedJob:
+    baseline = _checked("baseline", lambda: resolve(request.baseline))
+    parameters = resolve_parameters(architecture, request.architecture.parameters)
+    sites = site_names(architecture, parameters | _largest(request), input_spec(dataset))
+    space = compile_space(
+        request.model_copy(update={"baseline": baseline}),
+        groups_of(request.space.placement, sites),
+        architecture.parameters,
+    )
+    metric = request.objective.metric or task.metric
+    return PreparedJob(
+        request=request,
+        objective=ObjectiveInfo(metric=metric, direction=task.directions[metric]),
+        baseline=baseline,
+        baseline_parameters=_baseline_parameters(request, baseline, space, parameters),
+        space=space,
+    )
+
+
+def _largest(request: JobRequest) -> dict[str, Scalar]:
+    """The searched whole numbers at their largest: the network with the most sites that the search can build."""
+    largest: dict[str, Scalar] = {}
+    for name, searched in request.space.architecture.items():
+        values = [searched.high] if isinstance(searched, Range) else searched.choices
+        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+            largest[name] = max(float(value) for value in values)
+    return largest
+
+
+def _baseline_parameters(
+    request: JobRequest, baseline: ActivationSpec, space: Space, architecture: Mapping[str, Scalar]
+) -> dict[str, Scalar]:
+    """Trial 0 in Optuna's terms: the baseline, everything else at the request's own values where the space has them."""
+    found: dict[str, Scalar] = {}
+    for group in space.groups:
+        prefix = group_prefix(group)
+        found[f"{prefix}family"] = baseline.family
+        for name in space.families[baseline.family].searched:
+            found[f"{prefix}{baseline.family}.{name}"] = baseline.parameters[name]
+    searched = {f"architecture.{n}": (architecture.get(n), d) for n, d in space.architecture.items()}
+    searched |= {f"training.{n}": (getattr(request.training, n), d) for n, d in space.training.items()}
+    for name, (value, dist) in searched.items():
+        found[name] = _inside(value, dist)
+    return found
+
+
+def _inside(value: Scalar | None, dist: object) -> Scalar:
+    """`value` when the distribution has it, else its nearest end (the first choice)."""
+    if isinstance(dist, CategoricalDistribution):
+        return value if value in dist.choices else dist.choices[0]  # type: ignore[return-value]
+    if isinstance(dist, IntDistribution | FloatDistribution):
+        number = min(max(float(value or 0), dist.low), dist.high)
+        if dist.step:
+            number = dist.low + round((number - dist.low) / dist.step) * dist.step
+        return int(number) if isinstance(dist, IntDistribution) else number
+    raise TypeError(f"no default inside {dist!r}")
+
+
+# --- what can be wrong ----------------------------------------------------------------------------
+
+
+def _named_problems(request: JobRequest) -> Iterator[FieldProblem]:
+    try:
+        get_task(request.task.name)
+    except NotFound:
+        yield _unknown("task.name", "task", request.task.name, tuple(tasks()))
+    except InvalidRequest as error:
+        yield from (FieldProblem("task.name", problem.message, problem.allowed) for problem in error.problems)
+    if request.architecture.name not in architectures():
+        yield _unknown("architecture.name", "architecture", request.architecture.name, tuple(architectures()))
+    if request.baseline.family not in families():
+        yield _unknown("baseline.family", "family", request.baseline.family, tuple(families()))
+    for i, choice in enumerate(_choices(request)):
+        if choice.name not in families():
+            yield _unknown(f"space.families.{i}.name", "family", choice.name, tuple(families()))
+
+
+def _checked(prefix: str, call: Callable[[], Checked]) -> Checked:
+    try:
+        return call()
+    except InvalidRequest as error:
+        raise InvalidRequest(*_under(prefix, error)) from error
+
+
+def _unknown(field: str, kind: str, name: str, allowed: tuple[str, ...]) -> FieldProblem:
+    return FieldProblem(field, f"there is no {kind} {name!r}; choose one of `allowed`", allowed)
+
+
+def _choices(request: JobRequest) -> list[FamilyChoice]:
+    return [] if request.space.families == "all" else request.space.families
+
+
+def _load(request: JobRequest) -> Dataset:
+    task = get_task(request.task.name)
+    parameters = _checked("task.parameters", lambda: resolve_task_parameters(task, request.task.parameters))
+    return load(task.name, parameters)
+
+
+def _fit_problems(
+    request: JobRequest, task: Task, architecture: Architecture, dataset: Dataset
+) -> Iterator[FieldProblem]:
+    if dataset.input_kind not in architecture.inputs:
+        fitting = tuple(n for n, a in architectures().items() if dataset.input_kind in a.inputs)
+        message = f"{architecture.name} takes {' or '.join(architecture.inputs)} inputs; task {task.name} has"
+        yield FieldProblem("architecture.name", f"{message} {dataset.input_kind} inputs; choose another", fitting)
+    metric = request.objective.metric
+    if metric is not None and metric not in task.directions:
+        message = f"task {task.name} has no metric {metric!r}; choose one of `allowed`"
+        yield FieldProblem("objective.metric", message, tuple(task.directions))
+    try:
+        resolve_parameters(architecture, request.architecture.parameters)
+    except InvalidRequest as error:
+        yield from _under("architecture.parameters", error)
+    try:
+        resolve(request.baseline)
+    except InvalidRequest as error:
+        yield from _under("baseline", error)
+
+
+def _space_problems(request: JobRequest, architecture: Architecture) -> Iterator[FieldProblem]:
+    seen: set[str] = set()
+    for i, choice in enumerate(_choices(request)):
+        if choice.name in seen:
+            yield FieldProblem(f"space.families.{i}.name", f"{choice.name} is listed twice; leave one out")
+        seen.add(choice.name)
+        yield from _family_problems(f"space.families.{i}", choice)
+    declared = {info.name: info for info in architecture.parameters}
+    for name, searched in request.space.architecture.items():
+        yield from _architecture_problems(f"space.architecture.{name}", name, searched, declared)
+    for name, searched in request.space.training.items():
+        low, high = _TRAINING_LIMITS[name]
+        yield from _limit_problems(f"space.training.{name}", searched, low, high, open_low=name == "learning_rate")
+        if name == "momentum" and request.training.optimizer != "sgd":
+            yield FieldProblem("space.training.momentum", "only sgd has a momentum; set training.optimizer to sgd")
+
+
+def _family_problems(field: str, choice: FamilyChoice) -> Iterator[FieldProblem]:
+    declared = families()[choice.name].parameters
+    for name, wanted in choice.parameters.items():
+        if name not in declared:
+            message = f"{choice.name} has no hyperparameter {name!r}"
+            yield FieldProblem(f"{field}.parameters.{name}", message, tuple(declared))
+            continue
+        parameter = declared[name]
+        yield from _limit_problems(f"{field}.parameters.{name}", wanted, parameter.low, parameter.high)
+    try:
+        resolve(ActivationSpec(family=choice.name, learned=choice.learned))
+    except InvalidRequest as error:
+        yield from _under(field, error)
+
+
+def _architecture_problems(
+    field: str, name: str, searched: Range | Choices, declared: Mapping[str, ParameterInfo]
+) -> Iterator[FieldProblem]:
+    if name not in declared:
+        yield FieldProblem(field, f"the architecture has no parameter {name!r}", tuple(declared))
+        return
+    info = declared[name]
+    if isinstance(searched, Range) and info.type not in ("int", "float"):
+        yield FieldProblem(field, f"{name} is no number; give choices", tuple(map(str, info.choices or (True, False))))
+        return
+    if info.choices is not None and isinstance(searched, Choices):
+        wrong = [c for c in searched.choices if c not in info.choices]
+        if wrong:
+            yield FieldProblem(f"{field}.choices", f"not allowed: {wrong}", tuple(map(str, info.choices)))
+        return
+    numbers = (searched.low, searched.high, searched.step or 1) if isinstance(searched, Range) else ()
+    if info.type == "int" and any(value != int(value) for value in numbers):
+        yield FieldProblem(field, f"{name} is a whole number; low, high and step must be whole too")
+    yield from _limit_problems(field, searched, info.low, info.high)
+
+
+def _limit_problems(
+    field: str, searched: Range | Choices | float, low: float | None, high: float | None, *, open_low: bool = False
+) -> Iterator[FieldProblem]:
+    for end, value in _ends(searched):
+        if isinstance(value, str | bool):
+            continue
+        below = low is not None and (value < low or (open_low and value == low))
+        if below or (high is not None and value > high):
+            where = f"{field}.{end}" if end else field
+            yield FieldProblem(where, f"{value:g} is outside {'(' if open_low else '['}{low:g}, {high:g}]")
+
+
+def _ends(searched: Range | Choices | float) -> Sequence[tuple[str, Scalar]]:
+    if isinstance(searched, Range):
+        return [("low", searched.low), ("high", searched.high)]
+    if isinstance(searched, Choices):
+        return [(f"choices.{i}", choice) for i, choice in enumerate(searched.choices)]
+    return [("", searched)]
+
+
+def _under(prefix: str, error: InvalidRequest) -> Iterator[FieldProblem]:
+    for problem in error.problems:
+        yield FieldProblem(f"{prefix}.{problem.field}", problem.message, problem.allowed)

@@ -1,0 +1,55 @@
+"""Every knob of the service, from environment variables `ACTSEARCH_*` or a `.env` file."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+from platformdirs import user_data_path
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of server, workers and command line.
+
+    Args:
+        database_url: `postgresql://...`; without it a private PostgreSQL is started in `data_dir`.
+        data_dir: where the embedded PostgreSQL and other state live.
+        host, port: where the API listens.
+        url: where SDK and CLI find the API.
+        devices: what a worker trains on: `auto`, or a comma list of `cpu`, `cuda:0`, ...; a device named twice gets
+            two processes.
+        time_slice: seconds a runner works on a job before it lets others have the device.
+        stall_timeout: seconds without a heartbeat after which a worker counts as gone and its trials go elsewhere.
+        drain_timeout: seconds a stopping worker lets trials finish before it gives them back to the queue.
+        heartbeat_interval: seconds between a worker's heartbeats.
+        trial_attempts: times a trial is tried when crashes interrupt it.
+        max_request_bytes: largest request body accepted.
+        log_level: `debug`, `info`, `warning`, `error`.
+        log_format: `console` or `json`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ACTSEARCH_", env_file=".env", extra="ignore")
+
+    database_url: SecretStr | None = None
+    data_dir: Path = Field(default_factory=lambda: user_data_path("actsearch"))
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8800
+    url: str = "http://127.0.0.1:8800"
+    devices: str = "auto"
+    time_slice: Annotated[float, Field(gt=0)] = 60.0
+    stall_timeout: Annotated[float, Field(gt=0)] = 30.0
+    drain_timeout: Annotated[float, Field(ge=0)] = 20.0
+    heartbeat_interval: Annotated[float, Field(gt=0)] = 5.0
+    trial_attempts: Annotated[int, Field(ge=1)] = 3
+    max_request_bytes: Annotated[int, Field(ge=1024)] = 1_000_000
+    log_level: str = "info"
+    log_format: str = "console"
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()

@@ -1,0 +1,176 @@
+"""Search spaces: from a request to Optuna suggestions, and from a trial's suggestions to a candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from optuna import Trial
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from actsearch.activations import families, get_family
+from actsearch.activations.declaration import Family
+from actsearch.schemas import (
+    ActivationSpec,
+    Choices,
+    FamilyChoice,
+    JobRequest,
+    ParameterInfo,
+    Placement,
+    Range,
+    Scalar,
+)
+
+Distributions = Mapping[str, BaseDistribution]
+EVERYWHERE = "network"
+
+
+@dataclass(frozen=True)
+class FamilySpace:
+    """A family with what is searched of it.
+
+    Args:
+        fixed: hyperparameters with one value.
+        searched: distributions by hyperparameter name.
+    """
+
+    name: str
+    fixed: Mapping[str, float]
+    searched: Distributions
+    learned: str | None
+
+
+@dataclass(frozen=True)
+class Space:
+    """A request's search space, ready to be suggested from.
+
+    Args:
+        groups: what is chosen apart: `network`, or the names of stages, or of sites.
+        families: the families to choose from, by name, in the order of the request.
+        architecture, training: distributions of the other searched parameters, by name.
+    """
+
+    groups: Sequence[str]
+    families: Mapping[str, FamilySpace]
+    architecture: Distributions
+    training: Distributions
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What a trial's parameters mean: see `training.Candidate`."""
+
+    activations: Mapping[str, ActivationSpec]
+    architecture: Mapping[str, Scalar]
+    training: Mapping[str, float]
+
+    @property
+    def family(self) -> str:
+        """The family, or the different families joined by `+`."""
+        return "+".join(dict.fromkeys(spec.family for spec in self.activations.values()))
+
+
+def compile_space(request: JobRequest, groups: Sequence[str], architecture: Sequence[ParameterInfo]) -> Space:
+    """The search space of a request whose names and ranges have been checked (`search.prepare`).
+
+    Args:
+        groups: see `Space.groups`.
+        architecture: the parameters that the architecture declares.
+    """
+    chosen = (
+        [FamilyChoice(name=name) for name in families()] if request.space.families == "all" else request.space.families
+    )
+    spaces = {choice.name: _family_space(get_family(choice.name), choice) for choice in chosen}
+    baseline = request.baseline
+    if baseline.family not in spaces:
+        given = {name: p.default for name, p in get_family(baseline.family).parameters.items()} | baseline.parameters
+        spaces[baseline.family] = FamilySpace(baseline.family, given, {}, baseline.learned)
+    types = {info.name: info.type for info in architecture}
+    return Space(
+        groups=tuple(groups),
+        families=spaces,
+        architecture={n: distribution(s, types[n]) for n, s in request.space.architecture.items()},
+        training={n: distribution(s, "float") for n, s in request.space.training.items()},
+    )
+
+
+def _family_space(family: Family, choice: FamilyChoice) -> FamilySpace:
+    fixed: dict[str, float] = {}
+    searched: dict[str, BaseDistribution] = {}
+    for name, parameter in family.parameters.items():
+        wanted = choice.parameters.get(name)
+        if wanted is None and not parameter.searched:
+            fixed[name] = parameter.default
+        elif wanted is None:
+            searched[name] = FloatDistribution(parameter.low, parameter.high, log=parameter.log)
+        elif isinstance(wanted, Range):
+            searched[name] = distribution(wanted, "float")
+        else:
+            fixed[name] = wanted
+    return FamilySpace(family.name, fixed, searched, choice.learned)
+
+
+def distribution(searched: Range | Choices, kind: str) -> BaseDistribution:
+    """The Optuna distribution of a range or a set of choices; `kind` is the parameter's type (`ParameterInfo.type`)."""
+    if isinstance(searched, Choices):
+        return CategoricalDistribution(searched.choices)
+    if kind == "int":
+        return IntDistribution(int(searched.low), int(searched.high), log=searched.log, step=int(searched.step or 1))
+    return FloatDistribution(searched.low, searched.high, log=searched.log, step=searched.step)
+
+
+def suggest(trial: Trial, space: Space) -> Suggestion:
+    """Ask the study's sampler for a trial's parameters and say what they mean.
+
+    Optuna names: `family`, `FAMILY.PARAMETER`, `architecture.NAME`, `training.NAME`; with a placement finer than
+    `network`, the first two are prefixed by `GROUP/`.
+    """
+    return Suggestion(
+        activations={group: _suggest_activation(trial, space, group) for group in space.groups},
+        architecture={n: _suggest(trial, f"architecture.{n}", d) for n, d in space.architecture.items()},
+        training={n: float(_suggest(trial, f"training.{n}", d)) for n, d in space.training.items()},
+    )
+
+
+def _suggest_activation(trial: Trial, space: Space, group: str) -> ActivationSpec:
+    prefix = group_prefix(group)
+    name = str(_suggest(trial, f"{prefix}family", CategoricalDistribution(tuple(space.families))))
+    family = space.families[name]
+    searched = {n: float(_suggest(trial, f"{prefix}{name}.{n}", d)) for n, d in family.searched.items()}
+    return ActivationSpec.model_validate(
+        {"family": name, "parameters": {**family.fixed, **searched}, "learned": family.learned}
+    )
+
+
+def group_prefix(group: str) -> str:
+    """What stands before a group's parameter names in Optuna."""
+    return "" if group == EVERYWHERE else f"{group}/"
+
+
+def _suggest(trial: Trial, name: str, dist: BaseDistribution) -> Scalar:
+    value: Scalar
+    if isinstance(dist, CategoricalDistribution):
+        value = trial.suggest_categorical(name, dist.choices)  # type: ignore[assignment]
+    elif isinstance(dist, IntDistribution):
+        value = trial.suggest_int(name, dist.low, dist.high, log=dist.log, step=dist.step)
+    elif isinstance(dist, FloatDistribution):
+        value = trial.suggest_float(name, dist.low, dist.high, log=dist.log, step=dist.step)
+    else:
+        raise TypeError(f"no suggestion for {dist!r}")
+    return value
+
+
+def groups_of(placement: Placement, sites: Sequence[tuple[str, str]]) -> list[str]:
+    """What is chosen apart under a placement.
+
+    Args:
+        sites: (site, stage) of the architecture, in forward order.
+    """
+    if placement == Placement.network:
+        return [EVERYWHERE]
+    return list(dict.fromkeys(site if placement == Placement.layer else stage for site, stage in sites))

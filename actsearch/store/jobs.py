@@ -1,0 +1,255 @@
+"""Jobs: created with study, baseline and runner tasks in one transaction; their life and their lists."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, insert, text
+from uuid_utils.compat import uuid7
+
+from actsearch.errors import FieldProblem, IllegalTransition, InvalidRequest, NotFound
+from actsearch.schemas import (
+    FINAL_STATES,
+    JOB_TRANSITIONS,
+    ActivationSpec,
+    Direction,
+    Job,
+    JobRequest,
+    JobState,
+    ObjectiveInfo,
+    Page,
+    Progress,
+    Scalar,
+    Trial,
+)
+from actsearch.store import ranking
+from actsearch.store.models import EventRow, JobRow, StudyRow, TrialRow
+from actsearch.store.queue import defer_runners, workers_online
+
+# --- creation -------------------------------------------------------------------------------------
+
+
+def create_job(
+    connection: Connection,
+    request: JobRequest,
+    objective: ObjectiveInfo,
+    baseline: ActivationSpec,
+    baseline_parameters: Mapping[str, Scalar],
+) -> UUID:
+    """Create a job, its study, trial 0 (the baseline, waiting) and its runner tasks, in the caller's transaction.
+
+    Args:
+        request: checked by `actsearch.search.prepare`, which also gives the other arguments.
+        baseline_parameters: Optuna's parameters of trial 0.
+    """
+    job_id = uuid7()
+    study_id = _create_study(connection, job_id, objective.direction)
+    _create_baseline(connection, study_id, baseline, baseline_parameters)
+    row = {
+        "id": job_id,
+        "study_id": study_id,
+        "name": request.name,
+        "state": JobState.queued,
+        "architecture": request.architecture.name,
+        "task": request.task.name,
+        "metric": objective.metric,
+        "direction": objective.direction,
+        "priority": request.priority,
+        "parallelism": request.parallelism,
+        "budget_trials": request.budget.trials,
+        "request": request.model_dump(mode="json"),
+    }
+    connection.execute(insert(JobRow).values(row))
+    _record(connection, job_id, JobState.queued, None)
+    defer_runners(connection, job_id, min(request.parallelism, request.budget.trials), request.priority)
+    return job_id
+
+
+def _create_study(connection: Connection, job_id: UUID, direction: Direction) -> int:
+    values = {"name": str(job_id), "directions": [direction], "next_number": 1}
+    study: int = connection.execute(insert(StudyRow).values(values).returning(StudyRow.id)).scalar_one()
+    return study
+
+
+def _create_baseline(
+    connection: Connection, study_id: int, baseline: ActivationSpec, parameters: Mapping[str, Scalar]
+) -> None:
+    # `fixed_params` is how Optuna's own `enqueue_trial` says what a waiting trial is to use.
+    values = {
+        "uid": uuid7(),
+        "study_id": study_id,
+        "number": 0,
+        "state": "waiting",
+        "is_baseline": True,
+        "family": baseline.family,
+        "activations": {"network": baseline.model_dump(mode="json")},
+        "system_attrs": {"fixed_params": dict(parameters)},
+    }
+    connection.execute(insert(TrialRow).values(values))
+
+
+# --- life -----------------------------------------------------------------------------------------
+
+
+def lock(connection: Connection, job_id: UUID) -> JobState:
+    """Lock a job's row until the end of the transaction; returns its state.
+
+    Raises:
+        NotFound: no such job.
+    """
+    state = connection.execute(text("SELECT state FROM jobs WHERE id = :job FOR UPDATE"), {"job": job_id}).scalar()
+    if state is None:
+        raise NotFound("job", str(job_id))
+    return JobState(state)
+
+
+_TRANSITION = """
+    UPDATE jobs SET state = :state, reason = coalesce(:reason, reason),
+        started_at = CASE WHEN :state = 'running' THEN coalesce(started_at, now()) ELSE started_at END,
+        finished_at = CASE WHEN :final THEN now() END
+    WHERE id = :job
+"""
+
+
+def transition(connection: Connection, job_id: UUID, wanted: JobState, reason: str | None = None) -> None:
+    """Bring a job into another state and record the event.
+
+    Raises:
+        NotFound: no such job.
+        IllegalTransition: its present state does not allow it (`JOB_TRANSITIONS`).
+    """
+    current = lock(connection, job_id)
+    if wanted not in JOB_TRANSITIONS[current]:
+        raise IllegalTransition(current, wanted)
+    values = {"job": job_id, "state": wanted, "reason": reason, "final": wanted in FINAL_STATES}
+    connection.execute(text(_TRANSITION), values)
+    _record(connection, job_id, wanted, reason)
+
+
+def cancel(connection: Connection, job_id: UUID) -> None:
+    """Cancel a job: trials that wait fail with reason `cancelled` now, those in training at their next rung.
+
+    Raises:
+        NotFound, IllegalTransition: see `transition`.
+    """
+    transition(connection, job_id, JobState.cancelled, "cancelled on request")
+    connection.execute(
+        text(
+            "UPDATE trials SET state = 'failed', failure_reason = 'cancelled',"
+            " failure_detail = 'the job was cancelled', finished_at = now()"
+            " WHERE study_id = (SELECT study_id FROM jobs WHERE id = :job) AND state = 'waiting'"
+        ),
+        {"job": job_id},
+    )
+
+
+def _record(connection: Connection, job_id: UUID, state: JobState, reason: str | None) -> None:
+    data = {"state": state} | ({"reason": reason} if reason else {})
+    connection.execute(insert(EventRow).values({"job_id": job_id, "kind": "state", "data": data}))
+
+
+def get_state(connection: Connection, job_id: UUID) -> JobState:
+    """A job's state; raises NotFound."""
+    return get_request(connection, job_id)[0]
+
+
+def get_request(connection: Connection, job_id: UUID) -> tuple[JobState, JobRequest]:
+    """A job's state and request; raises NotFound."""
+    row = connection.execute(text("SELECT state, request FROM jobs WHERE id = :job"), {"job": job_id}).first()
+    if row is None:
+        raise NotFound("job", str(job_id))
+    return JobState(row.state), JobRequest.model_validate(row.request)
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+_JOBS = """
+    SELECT j.*, count(t.id) FILTER (WHERE t.state = 'complete') AS complete,
+        count(t.id) FILTER (WHERE t.state = 'pruned') AS pruned,
+        count(t.id) FILTER (WHERE t.state = 'failed') AS failed,
+        count(t.id) FILTER (WHERE t.state = 'running') AS running,
+        count(t.id) FILTER (WHERE t.state = 'waiting') AS waiting
+    FROM jobs j LEFT JOIN trials t ON t.study_id = j.study_id
+"""
+
+
+def get_job(connection: Connection, job_id: UUID, stall_timeout: float) -> Job:
+    """A job and how far it is; raises NotFound."""
+    row = connection.execute(text(_JOBS + " WHERE j.id = :job GROUP BY j.id"), {"job": job_id}).first()
+    if row is None:
+        raise NotFound("job", str(job_id))
+    return _jobs(connection, [row], stall_timeout)[0]
+
+
+def list_jobs(
+    connection: Connection,
+    stall_timeout: float,
+    *,
+    state: JobState | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[Job]:
+    """Jobs, newest first.
+
+    Raises:
+        InvalidRequest: the cursor is not one that an earlier page gave.
+    """
+    where = ["TRUE"]
+    values: dict[str, Any] = {"limit": limit + 1}
+    if state is not None:
+        where.append("j.state = :state")
+        values["state"] = state
+    if cursor is not None:
+        where.append("(j.created_at, j.id) < (:before, :before_id)")
+        values |= dict(zip(("before", "before_id"), _parse_cursor(cursor), strict=True))
+    chosen = f"j.id IN (SELECT j.id FROM jobs j WHERE {' AND '.join(where)} ORDER BY j.created_at DESC, j.id DESC LIMIT :limit)"  # noqa: S608, E501
+    query = f"{_JOBS} WHERE {chosen} GROUP BY j.id ORDER BY j.created_at DESC, j.id DESC"
+    rows = connection.execute(text(query), values).all()
+    jobs = _jobs(connection, rows[:limit], stall_timeout)
+    return Page[Job](items=jobs, next_cursor=_cursor(rows[limit - 1]) if len(rows) > limit else None)
+
+
+def _jobs(connection: Connection, rows: Sequence[Row[Any]], stall_timeout: float) -> list[Job]:
+    online = workers_online(connection, stall_timeout)
+    best = ranking.best_trials(connection, [row.id for row in rows])
+    return [_job(row, best.get(row.id), online) for row in rows]
+
+
+def _job(row: Row[Any], best: Trial | None, online: int) -> Job:
+    counts = {state: getattr(row, state) for state in ("complete", "pruned", "failed", "running", "waiting")}
+    finished = row.complete + row.pruned + row.failed
+    return Job(
+        id=row.id,
+        name=row.name,
+        state=JobState(row.state),
+        reason=row.reason,
+        request=JobRequest.model_validate(row.request),
+        objective=ObjectiveInfo(metric=row.metric, direction=Direction(row.direction)),
+        progress=Progress(budget=row.budget_trials, finished=finished, **counts),
+        best=best,
+        workers_online=online,
+        dashboard=f"/dashboard/studies/{row.study_id}",
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
+
+
+def _cursor(row: Row[Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps([row.created_at.isoformat(), str(row.id)]).encode()).decode()
+
+
+def _parse_cursor(cursor: str) -> Sequence[datetime | UUID]:
+    try:
+        moment, job_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        return datetime.fromisoformat(moment), UUID(job_id)
+    except (ValueError, TypeError, AttributeError, binascii.Error):
+        raise InvalidRequest(
+            FieldProblem("cursor", "not a cursor of this list; take `next_cursor` of a page")
+        ) from None

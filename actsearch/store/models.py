@@ -1,0 +1,154 @@
+"""The tables: SQLAlchemy models. Migrations in `migrations/` create them; `tests/store` checks that both agree."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import ARRAY, BigInteger, DateTime, Double, ForeignKey, Index, Integer, MetaData, Text, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from uuid_utils.compat import uuid7
+
+Json = dict[str, Any]
+
+
+class Base(DeclarativeBase):
+    """Base of every table; names constraints so that migrations can refer to them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar = {
+        datetime: DateTime(timezone=True),
+        Json: JSONB,
+        str: Text,
+        float: Double,
+        list[float]: ARRAY(Double),
+        list[str]: ARRAY(Text),
+    }
+
+
+class StudyRow(Base):
+    """An Optuna study. `next_number` hands out trial numbers under the row's lock."""
+
+    __tablename__ = "studies"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    directions: Mapped[list[str]]
+    user_attrs: Mapped[Json] = mapped_column(server_default=text("'{}'"))
+    system_attrs: Mapped[Json] = mapped_column(server_default=text("'{}'"))
+    next_number: Mapped[int] = mapped_column(server_default=text("0"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class TrialRow(Base):
+    """A trial: one row, whatever it has lived through.
+
+    `state` is one of `waiting`, `running`, `complete`, `pruned`, `failed`; `value` is the first of `values`, indexed
+    for ranking; `intermediate` maps step to value. Floats inside JSON that JSON cannot say are the strings "NaN",
+    "Infinity", "-Infinity". `runner` is the queue's id of the task that trains it.
+    """
+
+    __tablename__ = "trials"
+    __table_args__ = (
+        Index("uq_trials_study_id_number", "study_id", "number", unique=True),
+        Index("ix_trials_study_id_state", "study_id", "state"),
+        Index(
+            "ix_trials_study_id_value_complete",
+            "study_id",
+            "value",
+            "number",
+            postgresql_where=text("state = 'complete'"),
+        ),
+        Index("ix_trials_running_runner", "runner", postgresql_where=text("state = 'running'")),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    uid: Mapped[UUID] = mapped_column(unique=True, default=uuid7)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    state: Mapped[str]
+    values: Mapped[list[float] | None]
+    value: Mapped[float | None]
+    family: Mapped[str | None]
+    activations: Mapped[Json] = mapped_column(server_default=text("'{}'"))
+    params: Mapped[Json] = mapped_column(server_default=text("'{}'"))
+    distributions: Mapped[Json] = mapped_column(server_default=text("'{}'"))
+    intermediate: Mapped[Json] = mapped_column(server_default=text("'{}'"))
+    user_attrs: Mapped[Json] = mapped_column(server_default=text("'{}'"))
+    system_attrs: Mapped[Json] = mapped_column(server_default=text("'{}'"))
+    curve: Mapped[Json] = mapped_column(server_default=text("'{}'"))
+    metrics: Mapped[Json] = mapped_column(server_default=text("'{}'"))
+    failure_reason: Mapped[str | None]
+    failure_detail: Mapped[str | None]
+    attempt: Mapped[int] = mapped_column(server_default=text("1"))
+    is_baseline: Mapped[bool] = mapped_column(server_default=text("false"))
+    runner: Mapped[int | None] = mapped_column(BigInteger)
+    worker: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class JobRow(Base):
+    """A submitted request and its life. `request` never changes; the columns beside it are what lists filter on."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ix_jobs_created_at", "created_at", "id"),
+        Index("ix_jobs_active", "state", postgresql_where=text("state IN ('queued', 'running', 'confirming')")),
+        Index("ix_jobs_architecture_task", "architecture", "task"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), unique=True)
+    name: Mapped[str | None]
+    state: Mapped[str]
+    reason: Mapped[str | None]
+    architecture: Mapped[str]
+    task: Mapped[str]
+    metric: Mapped[str]
+    direction: Mapped[str]
+    priority: Mapped[int] = mapped_column(server_default=text("0"))
+    parallelism: Mapped[int]
+    budget_trials: Mapped[int]
+    request: Mapped[Json]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class EventRow(Base):
+    """What happened to a job, in order; append-only."""
+
+    __tablename__ = "events"
+    __table_args__ = (Index("ix_events_job_id_id", "job_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    kind: Mapped[str]
+    data: Mapped[Json] = mapped_column(server_default=text("'{}'"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class WorkerRow(Base):
+    """A worker process and its devices. The queue knows whether it is alive (`queue_worker_id`)."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    name: Mapped[str]
+    queue_worker_id: Mapped[int | None] = mapped_column(BigInteger)
+    devices: Mapped[list[str]]
+    versions: Mapped[Json] = mapped_column(server_default=text("'{}'"))
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    stopped_at: Mapped[datetime | None]

@@ -1,0 +1,138 @@
+"""Trials, as clients see them: one by id, or a job's, filtered and sorted."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, text
+
+from actsearch.errors import FieldProblem, InvalidRequest, NotFound
+from actsearch.schemas import ActivationSpec, CurvePoint, Failure, FailureReason, Page, Trial, TrialState
+
+COLUMNS = """t.id AS internal_id, t.uid, j.id AS job_id, t.number, t.state, t.value, t.is_baseline, t.family,
+    t.activations, t.params, t.metrics, t.failure_reason, t.failure_detail, t.attempt, t.worker, t.started_at,
+    t.finished_at"""
+
+Sort = Literal["number", "-number", "value", "-value"]
+
+# Where the next page begins, and in which order: by trial number, or by value with ties in order of number.
+_ORDERS: Mapping[Sort, tuple[str, str]] = {
+    "number": ("t.number > :number", "t.number"),
+    "-number": ("t.number < :number", "t.number DESC"),
+    "value": ("(t.value > :value OR (t.value = :value AND t.number > :number))", "t.value, t.number"),
+    "-value": ("(t.value < :value OR (t.value = :value AND t.number > :number))", "t.value DESC, t.number"),
+}
+
+
+def get_trial(connection: Connection, trial_id: UUID) -> Trial:
+    """A trial with its learning curve.
+
+    Raises:
+        NotFound: no such trial.
+    """
+    query = f"SELECT {COLUMNS}, t.curve FROM trials t JOIN jobs j USING (study_id) WHERE t.uid = :uid"  # noqa: S608
+    row = connection.execute(text(query), {"uid": trial_id}).first()
+    if row is None:
+        raise NotFound("trial", str(trial_id))
+    return to_trial(row, row.curve)
+
+
+def list_trials(
+    connection: Connection,
+    job_id: UUID,
+    *,
+    state: TrialState | None = None,
+    family: str | None = None,
+    sort: Sort = "number",
+    limit: int = 100,
+    cursor: str | None = None,
+) -> Page[Trial]:
+    """A job's trials without their curves; sorted by value, only those that have one.
+
+    Raises:
+        NotFound: no such job.
+        InvalidRequest: the cursor is not one that an earlier page of the same list gave.
+    """
+    study = connection.execute(text("SELECT study_id FROM jobs WHERE id = :job"), {"job": job_id}).scalar()
+    if study is None:
+        raise NotFound("job", str(job_id))
+    after, order = _ORDERS[sort]
+    where = ["t.study_id = :study", *(["t.value IS NOT NULL"] if "value" in sort else [])]
+    values: dict[str, Any] = {"study": study, "limit": limit + 1}
+    if state is not None:
+        where.append("t.state = :state")
+        values["state"] = state
+    if family is not None:
+        where.append("t.family = :family")
+        values["family"] = family
+    if cursor is not None:
+        where.append(after)
+        values |= _parse_cursor(cursor, sort)
+    query = f"""SELECT {COLUMNS} FROM trials t JOIN jobs j USING (study_id)
+        WHERE {" AND ".join(where)} ORDER BY {order} LIMIT :limit"""  # noqa: S608 - pieces are ours, values are bound
+    rows = connection.execute(text(query), values).all()
+    return Page[Trial](
+        items=[to_trial(row) for row in rows[:limit]],
+        next_cursor=_cursor(rows[limit - 1], sort) if len(rows) > limit else None,
+    )
+
+
+def to_trial(row: Row[Any], curve: Mapping[str, Any] | None = None) -> Trial:
+    """A row of `COLUMNS` as clients see it."""
+    failure = None
+    if row.failure_reason is not None:
+        failure = Failure(reason=FailureReason(row.failure_reason), detail=row.failure_detail or "")
+    return Trial(
+        id=row.uid,
+        job_id=row.job_id,
+        number=row.number,
+        state=TrialState(row.state),
+        value=_finite(row.value),
+        is_baseline=row.is_baseline,
+        family=row.family,
+        activations={key: ActivationSpec.model_validate(spec) for key, spec in row.activations.items()},
+        parameters=row.params,
+        metrics=_finite(row.metrics),
+        curve=_curve(curve or {}),
+        failure=failure,
+        attempt=row.attempt,
+        worker=row.worker,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
+
+
+def _curve(curve: Mapping[str, Any]) -> list[CurvePoint]:
+    epochs = sorted(curve.items(), key=lambda point: int(point[0]))
+    return [CurvePoint(epoch=int(epoch), metrics=_finite(metrics)) for epoch, metrics in epochs]
+
+
+def _finite(value: Any) -> Any:
+    """`value` with null for NaN and infinities, which JSON cannot say."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _cursor(row: Row[Any], sort: Sort) -> str:
+    return base64.urlsafe_b64encode(json.dumps([sort, row.number, row.value]).encode()).decode()
+
+
+def _parse_cursor(cursor: str, sort: Sort) -> dict[str, Any]:
+    try:
+        made_for, number, value = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        if made_for == sort and abs(int(number)) < 2**31:
+            return {"number": int(number), "value": float(value if "value" in sort else 0)}
+    except (ValueError, TypeError, OverflowError, binascii.Error):
+        pass
+    raise InvalidRequest(FieldProblem("cursor", "not a cursor of this list; take `next_cursor` of a page"))

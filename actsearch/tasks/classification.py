@@ -1,0 +1,47 @@
+"""What every classification task shares: loss, metrics and the way from arrays to a dataset."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from actsearch.schemas import Direction
+from actsearch.tasks.declaration import Dataset, InputKind, Part, Predict
+from actsearch.tasks.splits import Array, Arrays, Scaler
+
+DIRECTIONS = {"accuracy": Direction.maximize, "loss": Direction.minimize}
+
+
+def cross_entropy(predict: Predict, batch: Part) -> Tensor:
+    """Mean cross entropy in nats, shape (); `batch` is inputs (B, ...) and classes (B,)."""
+    x, y = batch
+    return F.cross_entropy(predict(x), y)
+
+
+def classification_metrics(outputs: Tensor, part: Part) -> dict[str, Tensor]:
+    """Accuracy in [0, 1] and mean cross entropy in nats, each (), of logits (N, classes)."""
+    y = part[1]
+    accuracy = (outputs.argmax(-1) == y).to(outputs.dtype).mean()
+    return {"accuracy": accuracy, "loss": F.cross_entropy(outputs, y)}
+
+
+def classification_dataset(arrays: Arrays, kind: InputKind, *, classes: int | None = None) -> Dataset:
+    """A dataset whose inputs are scaled by the training part's statistics; targets are classes from 0.
+
+    Args:
+        classes: number of classes; None for those of the training part.
+    """
+    scale = Scaler.fit(arrays.x_train)
+    return Dataset(
+        train=_part(scale(arrays.x_train), arrays.y_train),
+        validation=_part(scale(arrays.x_validation), arrays.y_validation),
+        test=_part(scale(arrays.x_test), arrays.y_test),
+        input_kind=kind,
+        input_shape=tuple(arrays.x_train.shape[1:]),
+        outputs=classes or int(arrays.y_train.max()) + 1,
+    )
+
+
+def _part(x: Array, y: Array) -> Part:
+    return torch.from_numpy(x.copy()), torch.from_numpy(y.astype("int64"))

@@ -1,0 +1,98 @@
+"""How a task is declared: a loader, a loss and metrics, registered by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import Tensor
+
+from actsearch.errors import NotFound
+from actsearch.schemas import Direction, ParameterInfo
+
+Part = tuple[Tensor, ...]
+"""One part of a dataset: tensors of equal length on axis 0, inputs first, then targets."""
+
+Predict = Callable[[Tensor], Tensor]
+"""The network of one trial: inputs (B, *input_shape) -> outputs (B, ...)."""
+
+InputKind = Literal["vector", "sequence", "image", "tokens", "coordinates", "gan"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A task's data, standardised with statistics of the training part only.
+
+    Args:
+        train, validation, test: disjoint parts.
+        input_kind: `vector` (D,), `sequence` (C, L), `image` (C, H, W), `tokens` (T,) of int64, `coordinates` (D,),
+            `gan` (noise + D,): noise beside a real sample (see `tasks.gan_ring` for what such a network returns).
+        input_shape: shape of one input, without the batch axis.
+        outputs: size of the network's output axis (classes, regression targets, vocabulary), the last axis.
+    """
+
+    train: Part
+    validation: Part
+    test: Part
+    input_kind: InputKind
+    input_shape: tuple[int, ...]
+    outputs: int
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A named dataset with its loss and metrics.
+
+    Args:
+        load: `load(**parameters) -> Dataset`; deterministic.
+        loss: `loss(predict, batch) -> ()`; the mean training loss of one trial on a batch (runs under `vmap`, `grad`).
+        metrics: `metrics(outputs, part) -> {name: ()}` on a whole part; `outputs` (N, ...) are the network's on
+            `part[0]` (runs under `vmap`).
+        metric: the metric trials are judged by, on the validation part; a key of `directions`.
+        directions: for every metric, whether larger or smaller is better.
+        source: where the data come from, with licence where it asks for attribution.
+    """
+
+    name: str
+    description: str
+    kind: Literal["classification", "regression", "forecasting", "language", "implicit", "pde", "generative"]
+    load: Callable[..., Dataset]
+    loss: Callable[[Predict, Part], Tensor]
+    metrics: Callable[[Tensor, Part], Mapping[str, Tensor]]
+    metric: str
+    directions: Mapping[str, Direction]
+    source: str
+    parameters: Sequence[ParameterInfo] = field(default_factory=tuple)
+
+
+_TASKS: dict[str, Task] = {}
+
+
+def register(task: Task) -> Task:
+    """Add a task to the catalogue.
+
+    Raises:
+        ValueError: if the name is taken.
+    """
+    if task.name in _TASKS:
+        raise ValueError(f"task {task.name!r} is already declared")
+    _TASKS[task.name] = task
+    return task
+
+
+def tasks() -> Mapping[str, Task]:
+    """All declared tasks by name."""
+    return dict(_TASKS)
+
+
+def get_task(name: str) -> Task:
+    """The task called `name`.
+
+    Raises:
+        NotFound: naming the known ones.
+    """
+    try:
+        return _TASKS[name]
+    except KeyError:
+        raise NotFound("task", name, tuple(_TASKS)) from None

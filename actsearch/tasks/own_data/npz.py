@@ -1,0 +1,63 @@
+"""Own data in an npz file: arrays `x` and `y`, optionally `x_valid`, `y_valid`, `x_test`, `y_test`."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+
+from numpy.lib.npyio import NpzFile
+
+from actsearch.tasks.own_data.places import Place, refuse
+from actsearch.tasks.own_data.raw import PartName, Raw, Samples
+from actsearch.tasks.splits import Array
+
+SUFFIXES: dict[PartName, str] = {"train": "", "validation": "_valid", "test": "_test"}
+NAMES = tuple(letter + suffix for suffix in SUFFIXES.values() for letter in "xy")
+
+DAMAGE = (OSError, EOFError, ValueError, MemoryError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What reading a file that is no sound npz may raise (bad header, checksum, unknown or encrypted compression)."""
+
+
+def read_npz(place: Place) -> Raw:
+    """The arrays of the file; pickled objects are refused, since reading them would run code.
+
+    Raises:
+        InvalidRequest: naming the file and the array that is missing, unknown or unreadable.
+    """
+    if place.column is not None:
+        raise refuse(f"{place.shown}: an npz file has no columns; its targets are the array 'y'")
+    arrays = _arrays(place)
+    unknown = [name for name in arrays if name not in NAMES]
+    if unknown:
+        raise refuse(f"{place.shown}: unknown array {unknown[0]!r}; choose names of `allowed`", NAMES)
+    parts: dict[PartName, Samples] = {}
+    for part, suffix in SUFFIXES.items():
+        pair = [name for name in (f"x{suffix}", f"y{suffix}") if name in arrays]
+        if len(pair) == 1 or (part == "train" and not pair):
+            missing = f"y{suffix}" if pair == [f"x{suffix}"] else f"x{suffix}"
+            raise refuse(f"{place.shown}: array {missing!r} is missing")
+        if pair:
+            parts[part] = Samples(_shaped(arrays[pair[0]]), arrays[pair[1]])
+    return Raw(place.shown, parts, "array 'x'", "array 'y'")
+
+
+def _shaped(x: Array) -> Array:
+    """One number a sample, (N,), counts as one feature."""
+    return x[:, None] if x.ndim == 1 else x
+
+
+def _arrays(place: Place) -> dict[str, Array]:
+    try:
+        with place.path.open("rb") as stream, NpzFile(stream, allow_pickle=False) as stored:
+            return {name: _array(place, stored, name) for name in stored.files}
+    except DAMAGE as error:
+        raise refuse(f"{place.shown}: is not a readable npz file ({error})") from error
+
+
+def _array(place: Place, stored: NpzFile, name: str) -> Array:
+    try:
+        found: Array = stored[name]
+    except DAMAGE as error:
+        hint = "holds Python objects; save plain numbers or text" if "pickle" in str(error) else f"is damaged ({error})"
+        raise refuse(f"{place.shown}: array {name!r} {hint}") from error
+    return found

@@ -1,0 +1,163 @@
+"""Own data as a reader found them, and the checks that make a dataset of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from actsearch.tasks.classification import classification_dataset
+from actsearch.tasks.declaration import Dataset, InputKind
+from actsearch.tasks.own_data.places import refuse
+from actsearch.tasks.regression import regression_dataset
+from actsearch.tasks.splits import Array, Arrays, split_indices
+
+PartName = Literal["train", "validation", "test"]
+TargetKind = Literal["classification", "regression"]
+
+MOST_WHOLE_NUMBER_CLASSES = 100
+"""Whole-number targets with more distinct values than this are quantities, not classes."""
+
+LEAST_SAMPLES = 10
+
+KINDS: dict[int, InputKind] = {2: "vector", 3: "sequence", 4: "image"}
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Inputs (N, D), (N, C, L) or (N, C, H, W) of numbers, and targets (N,) or (N, T)."""
+
+    x: Array
+    y: Array
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What a reader found.
+
+    Args:
+        shown: the file, for messages.
+        parts: `train` always; `validation` and `test` where the data bring their own.
+        inputs, target: what messages call inputs and targets: an array, a column.
+        classes: names of classes 0, 1 ..., where the data bring them.
+    """
+
+    shown: str
+    parts: Mapping[PartName, Samples]
+    inputs: str
+    target: str
+    classes: tuple[str, ...] = field(default=())
+
+
+def target_kind(raw: Raw) -> TargetKind:
+    """Text, truth values and few whole numbers are classes, all else is a quantity.
+
+    Few is at most `MOST_WHOLE_NUMBER_CLASSES` distinct values; decimals are always quantities.
+    """
+    y = raw.parts["train"].y
+    if raw.classes or y.dtype.kind in "USOb":
+        return "classification"
+    whole = y.dtype.kind in "iu" and y.ndim == 1
+    return "classification" if whole and len(np.unique(y)) <= MOST_WHOLE_NUMBER_CLASSES else "regression"
+
+
+def check(raw: Raw) -> None:
+    """See that inputs and targets can be trained on.
+
+    Raises:
+        InvalidRequest: naming the file, the array or column, and the shape or class at fault.
+    """
+    for name, samples in raw.parts.items():
+        _check_inputs(raw, name, samples)
+        _check_targets(raw, name, samples)
+    if len(raw.parts["train"].x) < LEAST_SAMPLES:
+        raise refuse(f"{raw.shown}: {len(raw.parts['train'].x)} samples are too few; give at least {LEAST_SAMPLES}")
+    _check_equal(raw, "samples differ in shape", {name: s.x.shape[1:] for name, s in raw.parts.items()})
+    _check_equal(raw, "targets differ in shape", {name: s.y.shape[1:] for name, s in raw.parts.items()})
+    _check_equal(raw, "targets differ in type", {name: _sort(s.y) for name, s in raw.parts.items()})
+
+
+def _check_equal(raw: Raw, what: str, found: Mapping[PartName, object]) -> None:
+    if len(set(found.values())) > 1:
+        listed = ", ".join(f"{name} has {value}" for name, value in found.items())
+        raise refuse(f"{raw.shown}: the parts' {what}: {listed}")
+
+
+def _sort(y: Array) -> str:
+    return "numbers" if y.dtype.kind in "iuf" else "classes"
+
+
+def _check_inputs(raw: Raw, part: str, samples: Samples) -> None:
+    x, where = samples.x, f"{raw.shown}, {raw.inputs} ({part})"
+    if x.dtype.kind not in "iufb":
+        raise refuse(f"{where}: holds {x.dtype}, not numbers")
+    if x.ndim not in KINDS or 0 in x.shape:
+        raise refuse(f"{where}: has shape {x.shape}; give (N, features), (N, channels, length) or (N, channels, H, W)")
+    if x.ndim == 4 and x.shape[-1] in (1, 3, 4) and x.shape[1] > 4:
+        raise refuse(f"{where}: shape {x.shape} looks channels-last; transpose it to (N, channels, H, W)")
+    if not np.isfinite(x).all():
+        raise refuse(f"{where}: {np.count_nonzero(~np.isfinite(x))} values are NaN or infinite; fill or drop them")
+
+
+def _check_targets(raw: Raw, part: str, samples: Samples) -> None:
+    y, where = samples.y, f"{raw.shown}, {raw.target} ({part})"
+    if y.dtype.kind not in "iufbUSO" or y.ndim not in (1, 2):
+        raise refuse(f"{where}: targets of {y.dtype} and shape {y.shape}; give (N,) classes or (N,) or (N, T) numbers")
+    if len(y) != len(samples.x):
+        raise refuse(f"{where}: {len(y)} targets for {len(samples.x)} samples")
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise refuse(f"{where}: {np.count_nonzero(~np.isfinite(y))} targets are NaN or infinite; drop those samples")
+
+
+def assemble(raw: Raw, split_seed: int) -> Dataset:
+    """The dataset: missing parts are split off the training part, then inputs are scaled by what is left of it.
+
+    Raises:
+        InvalidRequest: if a class has too few samples, or a part has a class that the training part lacks.
+    """
+    kind = KINDS[raw.parts["train"].x.ndim]
+    if target_kind(raw) == "classification":
+        arrays = _split(_numbered(raw), split_seed, stratify=True)
+        return classification_dataset(arrays, kind, classes=len(raw.classes) or None)
+    columns = {name: Samples(s.x, s.y.reshape(len(s.y), -1)) for name, s in raw.parts.items()}
+    return regression_dataset(_split(columns, split_seed, stratify=False), kind)
+
+
+def _numbered(raw: Raw) -> dict[PartName, Samples]:
+    """The parts with classes numbered from 0, in sorted order unless the data say their own."""
+    train = raw.parts["train"].y
+    if train.ndim != 1:
+        raise refuse(f"{raw.shown}, {raw.target}: classes have shape {train.shape}; give (N,), one class a sample")
+    classes, counts = np.unique(train, return_counts=True)
+    if len(classes) < 2:
+        raise refuse(f"{raw.shown}, {raw.target}: holds {len(classes)} class; classification needs 2")
+    if counts.min() < 3 and len(raw.parts) < 3:
+        rare, count = classes[counts.argmin()], counts.min()
+        hint = "; if the target is a quantity, write it with decimals" if train.dtype.kind in "iu" else ""
+        raise refuse(f"{raw.shown}, {raw.target}: class {rare!s} has {count} of the 3 samples it needs{hint}")
+    if raw.classes:
+        classes = np.arange(len(raw.classes))
+    return {name: Samples(part.x, _places(raw, name, part.y, classes)) for name, part in raw.parts.items()}
+
+
+def _places(raw: Raw, part: str, y: Array, classes: Array) -> Array:
+    strange = np.setdiff1d(y, classes)
+    if len(strange):
+        named = ", ".join(map(str, strange[:3]))
+        raise refuse(f"{raw.shown}, {raw.target} ({part}): the training part has no class {named}")
+    return np.searchsorted(classes, y)
+
+
+def _split(parts: Mapping[PartName, Samples], seed: int, *, stratify: bool) -> Arrays:
+    """The three parts; each that is missing takes a fifth of the training part's samples."""
+    whole = parts["train"]
+    missing: list[PartName] = [name for name in ("validation", "test") if name not in parts]
+    fractions = [0.2] * len(missing)
+    sets = split_indices(len(whole.x), fractions, seed, labels=whole.y if stratify else None)
+    taken = {name: Samples(whole.x[at], whole.y[at]) for name, at in zip(missing, sets[1:], strict=True)}
+    train = Samples(whole.x[sets[0]], whole.y[sets[0]])
+    every = {**parts, **taken, "train": train}
+    validation, test = every["validation"], every["test"]
+    return Arrays(train.x, train.y, validation.x, validation.y, test.x, test.y)

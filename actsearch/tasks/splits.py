@@ -1,0 +1,96 @@
+"""Splitting data into train, validation and test parts, and scaling them with what the training part knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actsearch.schemas import ParameterInfo
+
+Array = NDArray[Any]
+
+SPLIT_SEED = ParameterInfo(
+    name="split_seed",
+    type="int",
+    default=0,
+    low=0,
+    high=2**31 - 1,
+    description="Seed that decides which samples are for training, validation and test.",
+)
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Inputs and targets of the three parts, equally long pairs on axis 0."""
+
+    x_train: Array
+    y_train: Array
+    x_validation: Array
+    y_validation: Array
+    x_test: Array
+    y_test: Array
+
+
+def split_indices(
+    samples: int, fractions: Sequence[float], seed: int, *, labels: Array | None = None
+) -> list[NDArray[np.int64]]:
+    """Disjoint index sets that cover `range(samples)`, the first taking what the others leave.
+
+    Args:
+        samples: number of samples, N.
+        fractions: sizes of the second, third ... set relative to N; their sum is below 1.
+        seed: of the shuffle.
+        labels: classes (N,) to keep in proportion in every set; None for no stratification.
+
+    Returns:
+        One more array than `fractions`, each in shuffled order.
+
+    Raises:
+        ValueError: if a class has fewer samples than there are sets.
+    """
+    from sklearn.model_selection import train_test_split
+
+    rest = np.arange(samples)
+    taken: list[NDArray[np.int64]] = []
+    for position, fraction in enumerate(fractions):
+        strata = None if labels is None else labels[rest]
+        size = max(1 if strata is None else len(np.unique(strata)), round(fraction * samples))
+        rest, part = train_test_split(rest, test_size=size, random_state=seed + position, stratify=strata)
+        taken.append(part)
+    return [rest, *taken]
+
+
+def split(x: Array, y: Array, seed: int, *, stratify: bool) -> Arrays:
+    """60 % training, 20 % validation, 20 % test of samples (N, ...) and targets (N, ...)."""
+    parts = split_indices(len(x), (0.2, 0.2), seed, labels=y if stratify else None)
+    train, validation, test = parts
+    return Arrays(x[train], y[train], x[validation], y[validation], x[test], y[test])
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """Mean and standard deviation by axis 1, from whatever array it was fitted on."""
+
+    mean: Array
+    deviation: Array
+
+    @classmethod
+    def fit(cls, values: Array) -> Scaler:
+        """Statistics over every axis but the second: by feature for (N, D), by channel for (N, C, ...).
+
+        A constant feature keeps a deviation of 1, so that it becomes 0 and not NaN.
+        """
+        axes = tuple(axis for axis in range(values.ndim) if axis != 1)
+        wide = values.astype(np.float64)
+        mean, deviation = wide.mean(axes, keepdims=True), wide.std(axes, keepdims=True)
+        constant = deviation <= 1e-12 * np.maximum(1.0, np.abs(mean))
+        return cls(mean, np.where(constant, 1.0, deviation))
+
+    def __call__(self, values: Array) -> NDArray[np.float32]:
+        """Scaled values, same shape."""
+        scaled = (values.astype(np.float64) - self.mean) / self.deviation
+        return np.asarray(scaled, dtype=np.float32)

@@ -1,0 +1,10 @@
+"""The cohort engine: trains candidates together and says what became of each. torch only, no database."""
+
+from __future__ import annotations
+
+from actsearch.training.build import build_module
+from actsearch.training.loop import train
+from actsearch.training.size import cohort_size
+from actsearch.training.types import Candidate, Cohort, OnRung, Outcome, Plan, Rung
+
+__all__ = ["Candidate", "Cohort", "OnRung", "Outcome", "Plan", "Rung", "build_module", "cohort_size", "train"]

@@ -1,0 +1,228 @@
+"""The training loop: epochs, reports, and who stays."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from actsearch.architectures import get_architecture, resolve_parameters
+from actsearch.errors import TrainingError
+from actsearch.schemas import FailureReason, Training
+from actsearch.tasks.declaration import Dataset, Part, Task
+from actsearch.training.batches import batches, on_device, steps_per_epoch
+from actsearch.training.diagnostics import columns, dead_fraction, gradient_ratios
+from actsearch.training.failures import failure_reason
+from actsearch.training.network import Trials
+from actsearch.training.noise import derived_seed, preserved_noise
+from actsearch.training.plain import PlainTrial
+from actsearch.training.preparation import prepared_modules
+from actsearch.training.schedule import learning_rate_factor
+from actsearch.training.stack import StackedTrials
+from actsearch.training.types import Candidate, Cohort, OnRung, Outcome, Plan, Rung
+
+# An evaluation keeps no signals for a backward pass, so it may take larger steps than training in the same memory.
+_EVALUATION_BATCHES = 4
+
+
+def train(cohort: Cohort, task: Task, dataset: Dataset, plan: Plan, on_rung: OnRung) -> list[Outcome]:
+    """Train the candidates of a cohort together and say what became of each, in the order given.
+
+    All see the same batches and the same noise, and none notices the others: a candidate takes the same way alone,
+    with others, and in any order, up to floating-point noise. One whose loss or validation metric is no longer finite
+    fails as `diverged`, one that cannot be built or run as `invalid`; they and those that `on_rung` gives up leave the
+    cohort at the end of the epoch. `on_rung` is asked at the last epoch too, but its answer no longer matters: the
+    trial is complete. torch's global generators are left as they were. The number of threads is the caller's.
+
+    Raises:
+        TrainingError: when training more than one candidate raises: `out_of_memory` (a smaller cohort may fit), or
+            `invalid`. A single candidate's outcome is `failed` instead.
+        NotFound, InvalidRequest: for an unknown architecture or parameters that it does not take.
+        Exception: whatever `on_rung` raises.
+    """
+    resolve_parameters(get_architecture(cohort.architecture), cohort.parameters)
+    with preserved_noise(torch.device(plan.device)):
+        modules, outcomes = prepared_modules(cohort, task, dataset, plan.training.seed)
+        if modules:
+            outcomes |= _trained(modules, on_rung, lambda: _Run(cohort, modules, task, dataset, plan))
+    return [outcomes[place] for place in range(len(cohort.candidates))]
+
+
+def _trained(modules: Mapping[int, nn.Module], on_rung: OnRung, start: Callable[[], _Run]) -> dict[int, Outcome]:
+    try:
+        return start().outcomes(on_rung)
+    except _Stopped as stopped:
+        if len(modules) > 1:
+            raise TrainingError(stopped.reason, stopped.detail) from stopped
+        return {
+            place: Outcome("failed", reason=FailureReason(stopped.reason), detail=stopped.detail) for place in modules
+        }
+
+
+class _Stopped(TrainingError):
+    """Training itself raised (not `on_rung`): the cohort cannot go on."""
+
+
+@dataclass
+class _Record:
+    """What is known of a trial so far."""
+
+    seconds: float = 0.0
+    epochs: int = 0
+    metrics: dict[str, object] = field(default_factory=dict)
+
+    def final(self) -> dict[str, object]:
+        return self.metrics | {"seconds": self.seconds, "epochs": self.epochs}
+
+
+class _Run:
+    """A cohort in training; `_places` says whose trial each row of the stack is."""
+
+    def __init__(
+        self, cohort: Cohort, modules: Mapping[int, nn.Module], task: Task, dataset: Dataset, plan: Plan
+    ) -> None:
+        self._plan, self._training = plan, plan.training
+        self._places = sorted(modules, key=lambda place: (_family_order(cohort.candidates[place]), place))
+        self._records = {place: _Record() for place in self._places}
+        self._outcomes: dict[int, Outcome] = {}
+        self._clock = time.perf_counter()
+        with self._guarded():
+            device = torch.device(plan.device)
+            self._train, self._validation, self._test = on_device(dataset, device)
+            candidates = [cohort.candidates[place] for place in self._places]
+            self._trials = _trials([modules[p] for p in self._places], candidates, task, plan.training, device)
+        self._batch_size = min(self._training.batch_size, len(self._train[0]))
+
+    def outcomes(self, on_rung: OnRung) -> dict[int, Outcome]:
+        """Train to the end; outcomes by place in the cohort."""
+        with self._guarded():
+            self._note_start()
+        for epoch in range(1, self._training.epochs + 1):
+            reports = epoch % self._plan.report_every == 0 or epoch == self._training.epochs
+            with self._guarded():
+                self._advance(epoch, validate=reports)
+            self._drop_diverged(epoch)
+            if reports and self._places:
+                self._drop(self._given_up(on_rung, epoch), lambda _: Outcome("pruned"))
+            if not self._places:
+                return self._outcomes
+        with self._guarded():
+            self._complete()
+        return self._outcomes
+
+    def _advance(self, epoch: int, *, validate: bool) -> None:
+        """Train an epoch; keep each trial's mean training loss and, if asked, its validation metrics."""
+        total = torch.zeros((), device=self._train[0].device)
+        steps = steps_per_epoch(len(self._train[0]), self._batch_size)
+        for step, batch in enumerate(batches(self._train, self._batch_size, self._training.seed, epoch)):
+            torch.manual_seed(derived_seed(self._training.seed, "noise", epoch, step))
+            done = (epoch - 1) * steps + step
+            factor = learning_rate_factor(self._training.schedule, done, self._training.epochs * steps)
+            total = total + self._trials.step(batch, factor)
+        metrics = {"train_loss": total / steps}
+        if validate:
+            metrics |= _prefixed("validation", self._trials.evaluate(self._validation))
+        self._note(columns(metrics), epochs=1)
+
+    def _drop_diverged(self, epoch: int) -> None:
+        lost: dict[int, str] = {}
+        for place in self._places:
+            wrong = [f"{n} is {v}" for n, v in self._records[place].metrics.items() if not _finite(v)]
+            if wrong:
+                lost[place] = f"{', '.join(wrong)} after epoch {epoch}"
+        self._drop(lost, lambda place: Outcome("failed", reason=FailureReason.diverged, detail=lost[place]))
+
+    def _given_up(self, on_rung: OnRung, epoch: int) -> list[int]:
+        """The places that `on_rung` gives up; at the last epoch there is nothing left to save, and none is."""
+        positions = sorted(self._places)
+        metrics = [_curve_point(self._records[place].metrics) for place in positions]
+        answers = on_rung(Rung(epoch=epoch, positions=positions, metrics=metrics))
+        if epoch == self._training.epochs:
+            return []
+        return [place for place, goes_on in zip(positions, answers, strict=True) if not goes_on]
+
+    def _drop(self, places: Collection[int], outcome: Callable[[int], Outcome]) -> None:
+        """Let trials leave the stack."""
+        if not places:
+            return
+        for place in places:
+            self._outcomes[place] = replace(outcome(place), metrics=self._records[place].final())
+        rows = [row for row, place in enumerate(self._places) if place not in places]
+        self._places = [self._places[row] for row in rows]
+        if rows:
+            self._trials.keep(rows)
+
+    def _note_start(self) -> None:
+        ratios = gradient_ratios(self._trials, self._first_batch())
+        counts = self._trials.parameter_counts()
+        self._note(
+            [{"parameters": n, "initial_gradient_ratio": r} for n, r in zip(counts, ratios, strict=True)], epochs=0
+        )
+
+    def _complete(self) -> None:
+        """Final metrics and diagnostics of the trials that reached the end."""
+        metrics = _prefixed("train", self._trials.evaluate(self._train))
+        metrics |= _prefixed("validation", self._trials.evaluate(self._validation))
+        metrics |= _prefixed("test", self._trials.evaluate(self._test))
+        self._note(columns(metrics), epochs=0)
+        ratios = gradient_ratios(self._trials, self._first_batch())
+        dead = dead_fraction(self._trials, self._validation)
+        self._note([d | {"gradient_ratio": r} for d, r in zip(dead, ratios, strict=True)], epochs=0)
+        for place in self._places:
+            self._outcomes[place] = Outcome("complete", metrics=self._records[place].final())
+
+    def _first_batch(self) -> Part:
+        return tuple(tensor[: self._batch_size] for tensor in self._train)
+
+    def _note(self, rows: Sequence[Mapping[str, object]], *, epochs: int) -> None:
+        """Add to the trials' records, and share the time since the last note among them."""
+        now = time.perf_counter()
+        share, self._clock = (now - self._clock) / len(rows), now
+        for place, row in zip(self._places, rows, strict=True):
+            record = self._records[place]
+            record.metrics.update(row)
+            record.seconds += share
+            record.epochs += epochs
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            raise _Stopped(failure_reason(error), f"{type(error).__name__}: {error}") from error
+
+
+def _trials(
+    modules: Sequence[nn.Module],
+    candidates: Sequence[Candidate],
+    task: Task,
+    training: Training,
+    device: torch.device,
+) -> Trials:
+    piece = _EVALUATION_BATCHES * training.batch_size
+    if len(modules) == 1:
+        return PlainTrial(modules[0].to(device), candidates[0], task, training, piece=piece)
+    return StackedTrials(modules, candidates, task, training, device=device, piece=piece)
+
+
+def _family_order(candidate: Candidate) -> list[tuple[str, str]]:
+    """Sorts candidates so that those of one family are neighbours in the stack."""
+    return [(spec.family, spec.learned or "") for _, spec in sorted(candidate.activations.items())]
+
+
+def _prefixed(prefix: str, metrics: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}_{name}": value for name, value in metrics.items()}
+
+
+def _curve_point(metrics: Mapping[str, object]) -> dict[str, float]:
+    """The metrics of a rung: those of the epoch, without what is known from the start."""
+    return {n: v for n, v in metrics.items() if isinstance(v, float) and n.startswith(("train_", "validation_"))}
+
+
+def _finite(value: object) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)

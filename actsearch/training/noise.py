@@ -1,0 +1,37 @@
+"""Random numbers of training: they depend on the seed and the place where they are drawn, on nothing else.
+
+Every step starts from a seed of its own. Dropout draws one mask for all trials of a cohort (`randomness="same"`), a
+stochastic activation draws from a stream of its site's own. So a trial sees the same noise alone and among others,
+whatever these draw, and two trials differ by their activations, not by their noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+
+import torch
+
+
+def derived_seed(*parts: int | str) -> int:
+    """A seed in [0, 2^63) that is a fixed function of its parts."""
+    digest = blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+@contextmanager
+def preserved_noise(device: torch.device) -> Iterator[None]:
+    """Whatever happens inside leaves torch's global generators of the CPU and of `device` as they were."""
+    devices = [device.index or 0] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        yield
+
+
+@contextmanager
+def site_noise(site: str, device: torch.device) -> Iterator[None]:
+    """Inside, random numbers come from a stream that depends on the step's seed and on the site."""
+    seed = derived_seed(torch.initial_seed(), site)
+    with preserved_noise(device):
+        torch.manual_seed(seed)
+        yield

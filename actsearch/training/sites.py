@@ -1,0 +1,196 @@
+"""Activation sites of a cohort: one operation that gives each trial its own family and parameters.
+
+Under `vmap` a site sees one trial. Its batching rule sees them all, stacked: it splits the stack into runs of the same
+family, gives each run that family's formula with parameters (k, 1, ..., 1), and joins the results. The rule's own
+operations are ordinary autograd operations, so gradients of signals and of learned parameters come by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from actsearch.activations import get_family, learned_names
+from actsearch.schemas import ActivationSpec
+from actsearch.training.noise import site_noise
+
+
+@dataclass(frozen=True)
+class Group:
+    """A run of trials with the same family and the same way of learning.
+
+    Args:
+        start, size: where in the stack.
+        fixed: values of the parameters that are not learned: a number where all agree, else (size,).
+        learned: parameter name -> place among the site's learned slots.
+        stochastic: draws random numbers in training.
+    """
+
+    function: Callable[..., Tensor]
+    start: int
+    size: int
+    fixed: Mapping[str, float | Tensor]
+    learned: Mapping[str, int]
+    stochastic: bool
+
+
+class StackedSite(nn.Module):
+    """The activations of K trials at one site; to be called under `vmap` over the trials.
+
+    Learned parameters live in slots, one for each (family, way of learning, parameter) in the cohort, of shape () or
+    (channels,) for a trial, (K, ...) stacked. A trial uses the slots of its own family; the others' gradients are zero.
+
+    Args:
+        specs: the resolved activation of each trial, in the order of the stack.
+        channels, axis: the channel axis and its size, counted with the batch axis.
+        device: where the trials are trained.
+    """
+
+    gain = 1.0
+
+    def __init__(
+        self, site: str, specs: Sequence[ActivationSpec], *, channels: int, axis: int, device: torch.device
+    ) -> None:
+        super().__init__()
+        self.site, self.channels, self.axis, self._device = site, channels, axis, device
+        for spec in specs:
+            for name in learned_names(spec):
+                shape = () if spec.learned == "scalar" else (channels,)
+                self.register_parameter(slot_name(spec, name), nn.Parameter(torch.zeros(shape)))
+        self._slots = tuple(self._parameters)
+        # Batched wherever the trials are: tells the batching rule apart from a `vmap` that the task's loss may use.
+        self.register_buffer("trial", torch.zeros(()))
+        self.slopes: dict[str, Tensor] | None = None
+        self.arrange(specs)
+
+    def arrange(self, specs: Sequence[ActivationSpec]) -> None:
+        """Say which trials the stack holds now."""
+        self.groups: list[Group] = []
+        start = 0
+        for _, run in groupby(specs, key=lambda spec: (spec.family, spec.learned)):
+            members = list(run)
+            self.groups.append(self._group(members, start))
+            start += len(members)
+
+    def _group(self, members: Sequence[ActivationSpec], start: int) -> Group:
+        first = members[0]
+        family, learned = get_family(first.family), learned_names(first)
+        return Group(
+            function=family.function,
+            start=start,
+            size=len(members),
+            fixed={n: self._shared([m.parameters[n] for m in members]) for n in family.parameters if n not in learned},
+            learned={name: self._slots.index(slot_name(first, name)) for name in learned},
+            stochastic=family.stochastic,
+        )
+
+    def _shared(self, values: Sequence[float]) -> float | Tensor:
+        return values[0] if len(set(values)) == 1 else torch.tensor(values, device=self._device)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """f(x) of the trial, shape of `x`; also records |f'(x)| where `slopes` asks for it."""
+        slots = [self._parameters[name] for name in self._slots]
+        if self.slopes is not None:
+            self.slopes[self.site] = self._largest_slopes(x, slots)
+        return _applied(x, self.trial, self, 0, self.axis % x.dim(), *slots)
+
+    def _largest_slopes(self, x: Tensor, slots: Sequence[Tensor | None]) -> Tensor:
+        """The largest |f'(x)| of each channel, (channels,)."""
+        axis = self.axis % x.dim()
+        slope = _applied(x, self.trial, self, 1, axis, *slots)
+        return slope.detach().abs().movedim(axis, 0).flatten(1).amax(1)
+
+    def stacked(self, x: Tensor, slots: Sequence[Tensor], order: int, axis: int) -> Tensor:
+        """The `order`-th derivative of each trial's activation at x (K, B, ...); learned slots (K,) or (K, channels).
+
+        `axis` is the channel axis of one trial's x.
+        """
+        if order:
+            return self._derivative(x, slots, order, axis)
+        parts = x.split([group.size for group in self.groups])
+        return torch.cat([self._grouped(g, part, slots, axis) for g, part in zip(self.groups, parts, strict=True)])
+
+    def _derivative(self, x: Tensor, slots: Sequence[Tensor], order: int, axis: int) -> Tensor:
+        recorded = torch.is_grad_enabled()
+        with torch.enable_grad():
+            at = x if x.requires_grad else x.detach().requires_grad_()
+            below = self.stacked(at, slots, order - 1, axis)
+            if not below.requires_grad:  # the derivative of a constant
+                return torch.zeros_like(x)
+            (slope,) = torch.autograd.grad(below.sum(), at, create_graph=recorded or order > 1, allow_unused=True)
+        return torch.zeros_like(x) if slope is None else slope
+
+    def _grouped(self, group: Group, x: Tensor, slots: Sequence[Tensor], axis: int) -> Tensor:
+        """A group's formula on its part x (k, B, ...)."""
+        values: dict[str, Any] = {n: v if isinstance(v, float) else _along(v, x, axis) for n, v in group.fixed.items()}
+        rows = slice(group.start, group.start + group.size)
+        values |= {name: _along(slots[slot][rows], x, axis) for name, slot in group.learned.items()}
+        if not group.stochastic:
+            return group.function(x, **values)
+        with site_noise(self.site, x.device):
+            return _same_noise(group.function, x, values, training=self.training)
+
+
+class _SiteOperation(torch.autograd.Function):
+    """A site's activation (or its `order`-th derivative) as one operation with its own batching rule."""
+
+    @staticmethod
+    def forward(x: Tensor, trial: Tensor, site: StackedSite, order: int, axis: int, *slots: Tensor) -> Tensor:
+        raise TypeError("a site of a cohort works under vmap over the trials only")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, trial, ctx.site, ctx.order, ctx.axis, *slots = inputs
+        ctx.save_for_backward(x, trial, *slots)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Only for derivatives that the task's loss takes itself, with respect to the network's input."""
+        x, trial, *slots = ctx.saved_tensors
+        slope = _applied(x, trial, ctx.site, ctx.order + 1, ctx.axis, *slots)
+        return (gradient * slope, None, None, None, None, *(None for _ in slots))
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Tensor, int]:
+        """The batching rule: over the trials, or over anything else inside a trial."""
+        x, trial, site, order, axis, *slots = inputs
+        if in_dims[1] is None:  # not the trials: one more axis of the signal, kept behind the channels
+            moved = x.movedim(in_dims[0], -1)
+            return _applied(moved, trial, site, order, axis, *slots), moved.dim() - 1
+        x = x.expand(info.batch_size, *x.shape) if in_dims[0] is None else x.movedim(in_dims[0], 0)
+        lead = [slot.movedim(dim, 0) for slot, dim in zip(slots, in_dims[5:], strict=True)]
+        return site.stacked(x, lead, order, axis), 0
+
+
+def _applied(*inputs: Any) -> Tensor:
+    return cast("Tensor", _SiteOperation.apply(*inputs))  # type: ignore[no-untyped-call]
+
+
+def slot_name(spec: ActivationSpec, parameter: str) -> str:
+    """Name of the slot that holds a learned parameter of a resolved spec."""
+    return f"{spec.family}_{spec.learned}_{parameter}"
+
+
+def _along(value: Tensor, x: Tensor, axis: int) -> Tensor:
+    """Values (k,) or (k, channels) shaped to broadcast against x (k, B, ..., channels, ...)."""
+    shape = [1] * x.dim()
+    shape[0] = x.shape[0]
+    if value.dim() == 2:
+        shape[axis + 1] = value.shape[1]
+    return value.to(x.dtype).view(shape)
+
+
+def _same_noise(function: Callable[..., Tensor], x: Tensor, values: dict[str, Any], *, training: bool) -> Tensor:
+    """A stochastic formula on x (k, B, ...) whose trials all draw the same numbers."""
+
+    def one(x: Tensor, tensors: dict[str, Tensor]) -> Tensor:
+        numbers = {name: value for name, value in values.items() if isinstance(value, float)}
+        return function(x, **numbers, **tensors, training=training)
+
+    tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
+    return torch.vmap(one, randomness="same")(x, tensors)

@@ -1,0 +1,208 @@
+"""K trials as one vectorised program: weights stacked on a leading axis, one forward and backward pass for all.
+
+All trained numbers are one matrix, a row a trial, so that an optimiser step is a handful of operations whatever the
+network's depth, and leaving trials are rows that are not copied. `vmap` runs a template of the network on views of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from actsearch.schemas import ActivationSpec, Training
+from actsearch.tasks.declaration import Part, Predict, Task
+from actsearch.training.batches import pieces
+from actsearch.training.build import site_activations
+from actsearch.training.network import weight_names
+from actsearch.training.optimisers import clip_rows, stacked_optimiser
+from actsearch.training.sites import StackedSite, slot_name
+from actsearch.training.types import Candidate
+
+Named = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where each parameter lies in a row of the matrix (K, P): weights first, then the activations' slots."""
+
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    sizes: tuple[int, ...]
+    decayed: int
+
+    def views(self, matrix: Tensor) -> Named:
+        """Parameters by name, each (K, *shape), without copying."""
+        columns = matrix.split(self.sizes, dim=1)
+        return {
+            name: part.view(len(matrix), *shape)
+            for name, part, shape in zip(self.names, columns, self.shapes, strict=True)
+        }
+
+
+class StackedTrials:
+    """K trials of one architecture (see `network.Trials`).
+
+    Args:
+        modules: from `build_module`, one a trial, on the CPU.
+        candidates: in the same order; trials of one family should be neighbours (they share operations).
+        piece: samples of a trial in a forward pass of an evaluation.
+    """
+
+    def __init__(
+        self,
+        modules: Sequence[nn.Module],
+        candidates: Sequence[Candidate],
+        task: Task,
+        training: Training,
+        *,
+        device: torch.device,
+        piece: int,
+    ) -> None:
+        self._task, self._piece, self._clip = task, piece, training.gradient_clip
+        self._specs = _specs(modules)
+        self._counts = [sum(value.numel() for value in module.parameters()) for module in modules]
+        self._template = _template(modules[0], self._specs, device)
+        self._sites = {path: cast("StackedSite", self._template.get_submodule(path)) for path in self._specs}
+        self._layout = _layout(self._template, self._sites)
+        self._matrix = _matrix(modules, self._layout).to(device).requires_grad_()
+        self._buffers = _buffers(modules, self._sites, device)
+        self._optimiser = stacked_optimiser(training.optimizer, candidates, self._matrix.detach(), self._layout.decayed)
+
+    def step(self, batch: Part, factor: float) -> Tensor:
+        """One optimiser step of every trial on a batch; the losses before it, (K,)."""
+        self._template.train()
+        losses = self._losses(batch, self._layout.views(self._matrix))
+        # Trials share nothing, so the gradient of the sum is each trial's own gradient, row by row.
+        (gradient,) = torch.autograd.grad(losses.sum(), self._matrix)
+        if self._clip is not None:
+            clip_rows(gradient, self._clip)
+        self._optimiser.step(self._matrix.detach(), gradient, factor)
+        return losses.detach()
+
+    def _losses(self, batch: Part, parameters: Named) -> Tensor:
+        def loss(parameters: Named, buffers: Named) -> Tensor:
+            return self._task.loss(self._predict(parameters, buffers), batch)
+
+        return torch.vmap(loss, randomness="same")(parameters, self._buffers)
+
+    def _predict(self, parameters: Named, buffers: Named) -> Predict:
+        return lambda x: functional_call(self._template, (parameters, buffers), (x,))
+
+    @torch.no_grad()
+    def evaluate(self, part: Part) -> dict[str, Tensor]:
+        """The task's metrics on a part, each (K,)."""
+        self._template.eval()
+
+        def outputs(parameters: Named, buffers: Named, x: Tensor) -> Tensor:
+            return self._predict(parameters, buffers)(x)
+
+        forward = torch.vmap(outputs, in_dims=(0, 0, None), randomness="same")
+        parameters = self._layout.views(self._matrix)
+        found = [forward(parameters, self._buffers, piece[0]) for piece in pieces(part, self._piece)]  # (K, n, ...)
+        return dict(torch.vmap(lambda y: self._task.metrics(y, part))(torch.cat(found, dim=1)))
+
+    @torch.no_grad()
+    def largest_slopes(self, part: Part) -> dict[str, Tensor]:
+        """For each site the largest |f'(x)| of each channel, (K, channels)."""
+        self._template.eval()
+
+        def slopes(parameters: Named, buffers: Named, x: Tensor) -> Named:
+            recorded: Named = {}
+            for site in self._sites.values():
+                site.slopes = recorded
+            self._predict(parameters, buffers)(x)
+            return recorded
+
+        found: Named = {}
+        forward = torch.vmap(slopes, in_dims=(0, 0, None), randomness="same")
+        for piece in pieces(part, self._piece):
+            for name, new in forward(self._layout.views(self._matrix), self._buffers, piece[0]).items():
+                found[name] = torch.maximum(found.get(name, new), new)
+        for site in self._sites.values():
+            site.slopes = None
+        return found
+
+    def gradient_norms(self, batch: Part) -> tuple[Tensor, Tensor]:
+        """Norms of the gradient by the first and the last layer's weights, each (K,)."""
+        self._template.eval()
+        names = weight_names(dict(zip(self._layout.names, self._layout.shapes, strict=True)))
+        parameters = self._layout.views(self._matrix)
+        losses = self._losses(batch, parameters)
+        first, last = torch.autograd.grad(losses.sum(), [parameters[name] for name in names])
+        return first.flatten(1).norm(dim=1), last.flatten(1).norm(dim=1)
+
+    def parameter_counts(self) -> list[int]:
+        """Trained numbers of each trial."""
+        return self._counts
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with the trials at these places only."""
+        index = torch.tensor(rows, device=self._matrix.device)
+        self._matrix = self._matrix.detach()[index].requires_grad_()
+        self._buffers = {name: value[index] for name, value in self._buffers.items()}
+        self._optimiser.keep(index)
+        self._counts = [self._counts[row] for row in rows]
+        for path, site in self._sites.items():
+            self._specs[path] = [self._specs[path][row] for row in rows]
+            site.arrange(self._specs[path])
+
+
+def _specs(modules: Sequence[nn.Module]) -> dict[str, list[ActivationSpec]]:
+    """The activation of each module at each site, by the site's path."""
+    each = [site_activations(module) for module in modules]
+    return {path: [activations[path].spec for activations in each] for path in each[0]}
+
+
+def _template(module: nn.Module, specs: dict[str, list[ActivationSpec]], device: torch.device) -> nn.Module:
+    """A copy of the network with a `StackedSite` at every site; its own weights are never used."""
+    template = deepcopy(module).to(device)
+    for path, activation in site_activations(module).items():
+        site = StackedSite(
+            activation.site, specs[path], channels=activation.channels, axis=activation.axis, device=device
+        )
+        template.set_submodule(path, site.to(device))
+    return template
+
+
+def _layout(template: nn.Module, sites: dict[str, StackedSite]) -> _Layout:
+    slots = {f"{path}.{name}" for path, site in sites.items() for name, _ in site.named_parameters()}
+    named = sorted(template.named_parameters(), key=lambda item: item[0] in slots)  # stable: weights keep their order
+    sizes = tuple(value.numel() for _, value in named)
+    return _Layout(
+        names=tuple(name for name, _ in named),
+        shapes=tuple(tuple(value.shape) for _, value in named),
+        sizes=sizes,
+        decayed=sum(size for (name, _), size in zip(named, sizes, strict=True) if name not in slots),
+    )
+
+
+def _matrix(modules: Sequence[nn.Module], layout: _Layout) -> Tensor:
+    """The parameters of the modules, (K, P); slots that a trial does not use are zero."""
+    matrix = torch.zeros(len(modules), sum(layout.sizes))
+    views = layout.views(matrix)
+    for row, module in enumerate(modules):
+        for name, value in _template_parameters(module):
+            views[name][row] = value.detach()
+    return matrix
+
+
+def _template_parameters(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """A module's parameters under the names that the template gives them."""
+    activations = site_activations(module)
+    for name, value in module.named_parameters():
+        path, _, parameter = name.rpartition(".")
+        own = activations.get(path)
+        yield (name if own is None else f"{path}.{slot_name(own.spec, parameter)}"), value
+
+
+def _buffers(modules: Sequence[nn.Module], sites: dict[str, StackedSite], device: torch.device) -> Named:
+    """The modules' buffers and the sites' mark of a trial, each (K, ...)."""
+    each = [dict(module.named_buffers()) for module in modules]
+    stacked = {name: torch.stack([buffers[name] for buffers in each]).to(device) for name in each[0]}
+    return stacked | {f"{path}.trial": torch.zeros(len(modules), device=device) for path in sites}

@@ -1,0 +1,1 @@
+"""The FastAPI service: HTTP in front of the store, and nothing else."""

@@ -1,0 +1,45 @@
+"""The application: routes, errors, guards and the dashboard put together."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+from sqlalchemy import Engine
+
+import actsearch
+from actsearch.settings import Settings
+from actsearch_api import problems
+from actsearch_api.access import AccessLog
+from actsearch_api.catalogue import routes as catalogue
+from actsearch_api.dashboard import dashboard_routes
+from actsearch_api.guard import BodyGuard
+from actsearch_api.health import routes as health
+from actsearch_api.jobs import routes as jobs
+from actsearch_api.trials import routes as trials
+from actsearch_api.workers import routes as workers
+
+_DESCRIPTION = (
+    "Finds the right activation function for a network, and proves it. Errors are problem details (RFC 9457)."
+)
+
+
+def create_app(settings: Settings, engine: Engine) -> FastAPI:
+    """The service on a migrated database.
+
+    Args:
+        engine: of the trial store; closed by whoever made it.
+    """
+    app = FastAPI(title="actsearch", version=actsearch.__version__, description=_DESCRIPTION)
+    app.state.settings, app.state.engine = settings, engine
+    problems.install(app)
+    app.add_middleware(BodyGuard, limit=settings.max_request_bytes)
+    app.add_middleware(AccessLog)
+    for subject in (health, jobs, trials, catalogue, workers):
+        app.include_router(subject.router)
+    app.add_api_route("/", _home, include_in_schema=False)
+    app.router.routes.extend(dashboard_routes(engine))
+    return app
+
+
+def _home() -> RedirectResponse:
+    return RedirectResponse("/dashboard")

@@ -1,0 +1,1 @@
+"""What can be searched: activations, architectures, tasks."""

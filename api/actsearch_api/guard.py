@@ -1,0 +1,66 @@
+"""What is turned away before a route sees it: bodies too large or of the wrong type."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from actsearch_api.problems import problem
+
+_WITH_BODY = {"POST", "PUT", "PATCH"}
+
+
+class BodyGuard:
+    """ASGI middleware: reads a body up to a limit before the application runs.
+
+    Args:
+        limit: bytes; a larger body is answered with 413 without being read further.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self.app, self.limit = app, limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with its whole body at hand, or answer 413 or 415."""
+        if scope["type"] != "http" or scope["method"] not in _WITH_BODY:
+            await self.app(scope, receive, send)
+            return
+        body = await self._read(receive)
+        if body is None:
+            detail = f"the body is larger than {self.limit} bytes"
+            await problem(413, detail, headers={"Connection": "close"})(scope, receive, send)
+        elif body and not _is_json(Headers(scope=scope).get("content-type", "")):
+            await problem(415, "send JSON, with Content-Type: application/json")(scope, receive, send)
+        else:
+            await self.app(scope, _replay(body, receive), send)
+
+    async def _read(self, receive: Receive) -> bytes | None:
+        parts, size, more = [], 0, True
+        while more:
+            message = await receive()
+            part: bytes = message.get("body", b"")
+            size += len(part)
+            if size > self.limit:
+                return None
+            parts.append(part)
+            more = message.get("more_body", False)
+        return b"".join(parts)
+
+
+def _is_json(content_type: str) -> bool:
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body once and then waits for what the client does next."""
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

@@ -1,0 +1,1 @@
+"""Submitting, following and cancelling jobs; their trials and rankings."""

@@ -1,0 +1,111 @@
+"""`/v1/jobs`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import Field
+
+from actsearch.schemas import (
+    PRINTABLE,
+    FamilyRanking,
+    Job,
+    JobRequest,
+    JobState,
+    Page,
+    Schema,
+    Trial,
+    TrialRanking,
+    TrialState,
+)
+from actsearch.search import prepare
+from actsearch.store import jobs, ranking, trials
+from actsearch_api.dependencies import ServiceSettings, Transaction
+from actsearch_api.problems import documented
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+JobId = Annotated[UUID, Path(description="id of the job, as given when it was submitted")]
+Limit = Annotated[int, Field(ge=1, le=1000)]
+Cursor = Annotated[str, Field(max_length=1000, description="`next_cursor` of the page before")]
+
+
+class JobFilter(Schema):
+    """Which jobs to list."""
+
+    state: JobState | None = None
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class TrialFilter(Schema):
+    """Which trials to list; sorted by value, only those that have one."""
+
+    state: TrialState | None = None
+    family: Annotated[str, Field(max_length=1000, pattern=PRINTABLE)] | None = None
+    sort: trials.Sort = "number"
+    limit: Limit = 100
+    cursor: Cursor | None = None
+
+
+class RankingFilter(Schema):
+    """Which ranking."""
+
+    by: Literal["trial", "family"] = "trial"
+    limit: Limit = 100
+
+
+@router.post("", status_code=201, responses=documented(400, 413, 415, 422, 503))
+def submit(request: JobRequest, connection: Transaction, settings: ServiceSettings, response: Response) -> Job:
+    """Submit a search; it is queued at once, whether or not a worker is up."""
+    prepared = prepare(request)
+    job_id = jobs.create_job(connection, request, prepared.objective, prepared.baseline, prepared.baseline_parameters)
+    response.headers["Location"] = f"/v1/jobs/{job_id}"
+    return jobs.get_job(connection, job_id, settings.stall_timeout)
+
+
+@router.get("", responses=documented(422, 503))
+def list_jobs(wanted: Annotated[JobFilter, Query()], connection: Transaction, settings: ServiceSettings) -> Page[Job]:
+    """Jobs, newest first."""
+    return jobs.list_jobs(
+        connection, settings.stall_timeout, state=wanted.state, limit=wanted.limit, cursor=wanted.cursor
+    )
+
+
+@router.get("/{job_id}", responses=documented(404, 422, 503))
+def get_job(job_id: JobId, connection: Transaction, settings: ServiceSettings) -> Job:
+    """A job and how far it is."""
+    return jobs.get_job(connection, job_id, settings.stall_timeout)
+
+
+@router.post("/{job_id}/cancel", responses=documented(404, 409, 422, 503))
+def cancel(job_id: JobId, connection: Transaction, settings: ServiceSettings) -> Job:
+    """Cancel a job: what waits ends now, what trains ends at its next rung."""
+    jobs.cancel(connection, job_id)
+    return jobs.get_job(connection, job_id, settings.stall_timeout)
+
+
+@router.get("/{job_id}/trials", responses=documented(404, 422, 503))
+def list_trials(job_id: JobId, wanted: Annotated[TrialFilter, Query()], connection: Transaction) -> Page[Trial]:
+    """A job's trials, without their learning curves."""
+    return trials.list_trials(
+        connection,
+        job_id,
+        state=wanted.state,
+        family=wanted.family,
+        sort=wanted.sort,
+        limit=wanted.limit,
+        cursor=wanted.cursor,
+    )
+
+
+@router.get("/{job_id}/ranking", responses=documented(404, 422, 503))
+def rank(
+    job_id: JobId, wanted: Annotated[RankingFilter, Query()], connection: Transaction
+) -> TrialRanking | FamilyRanking:
+    """A job's complete trials or families, best first, with the baseline's place."""
+    if wanted.by == "family":
+        return ranking.rank_families(connection, job_id, wanted.limit)
+    return ranking.rank_trials(connection, job_id, wanted.limit)

@@ -1,0 +1,121 @@
+"""Every error as RFC 9457 problem details, in one place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+
+from actsearch.errors import IllegalTransition, InvalidRequest, NotFound, StoreError
+from actsearch.schemas import Problem, ProblemField
+
+log = structlog.get_logger()
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem(
+    status: int, detail: str, errors: Sequence[ProblemField] = (), headers: Mapping[str, str] | None = None
+) -> JSONResponse:
+    """An error answer."""
+    body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=list(errors))
+    return JSONResponse(body.model_dump(mode="json"), status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Error answers of a route, for OpenAPI."""
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "model": Problem, "content": {MEDIA_TYPE: schema}}
+        for status in statuses
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Map every error that can leave a route."""
+    app.add_exception_handler(InvalidRequest, _invalid_request)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(NotFound, _not_found)
+    app.add_exception_handler(IllegalTransition, lambda _, error: problem(409, str(error)))
+    app.add_exception_handler(StoreError, lambda _, error: problem(503, str(error)))
+    app.add_exception_handler(OperationalError, _database_away)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _invalid_request(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, InvalidRequest)  # noqa: S101 - registered for it
+    errors = [ProblemField(field=p.field, message=p.message, allowed=list(p.allowed)) for p in error.problems]
+    return problem(422, str(error), errors)
+
+
+def _not_found(_: Request, error: Exception) -> JSONResponse:
+    return problem(404, str(error))
+
+
+def _database_away(_: Request, error: Exception) -> JSONResponse:
+    log.error("database unreachable", error=str(error))
+    return problem(503, "the database cannot be reached; try again later", headers={"Retry-After": "5"})
+
+
+def _http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+    return problem(error.status_code, str(error.detail), headers=error.headers)
+
+
+def _unexpected(_: Request, error: Exception) -> JSONResponse:
+    log.error("unexpected error", exc_info=error)
+    return problem(500, "an error of ours; the server's log has the details under this request's X-Request-ID")
+
+
+# --- pydantic's errors ----------------------------------------------------------------------------
+
+
+def _validation(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
+    invalid = [e for e in error.errors() if e["type"] == "json_invalid"]
+    if invalid:
+        message = f"not JSON: {invalid[0]['ctx']['error']} at character {invalid[0]['loc'][-1]}"
+        return problem(400, message, [ProblemField(field="body", message=message)])
+    errors = _by_field(error.errors(), error.body)
+    return problem(422, "; ".join(f"{e.field}: {e.message}" for e in errors), errors)
+
+
+def _by_field(errors: Sequence[Any], body: Any) -> list[ProblemField]:
+    """One entry a field: a value that fits none of several types gives an error for each."""
+    found: dict[str, tuple[list[str], list[str]]] = {}
+    for error in errors:
+        messages, allowed = found.setdefault(_path(error, body), ([], []))
+        message = str(error["msg"]).removeprefix("Value error, ")
+        if message not in messages:
+            messages.append(message)
+        allowed += [v for v in _allowed(error) if v not in allowed]
+    return [ProblemField(field=f, message=" or ".join(m), allowed=a) for f, (m, a) in found.items()]
+
+
+def _path(error: Mapping[str, Any], body: Any) -> str:
+    """The field's dotted path; pydantic also names the alternatives of a union it tried, which are no fields."""
+    where, *parts = error["loc"]
+    if where != "body":
+        return ".".join(map(str, parts))
+    value, path = body, []
+    for place, part in enumerate(parts):
+        last = place == len(parts) - 1 and error["type"] == "missing"
+        if isinstance(value, dict) and (part in value or last):
+            path.append(str(part))
+            value = value.get(part)
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            path.append(str(part))
+            value = value[part]
+    return ".".join(path) or "body"
+
+
+def _allowed(error: Mapping[str, Any]) -> list[str]:
+    return re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))

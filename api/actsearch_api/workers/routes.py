@@ -1,0 +1,21 @@
+"""`/v1/workers`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from fastapi import APIRouter
+
+from actsearch.schemas import Page, WorkerInfo
+from actsearch.store.queue import live_workers
+from actsearch_api.dependencies import ServiceSettings, Transaction
+from actsearch_api.problems import documented
+
+router = APIRouter(prefix="/v1/workers", tags=["workers"])
+
+
+@router.get("", responses=documented(503))
+def list_workers(connection: Transaction, settings: ServiceSettings) -> Page[WorkerInfo]:
+    """Workers with a fresh heartbeat, and their devices."""
+    alive = live_workers(connection, settings.stall_timeout)
+    return Page[WorkerInfo](items=[WorkerInfo(**asdict(worker)) for worker in alive])

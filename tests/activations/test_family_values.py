@@ -1,0 +1,134 @@
+"""Every family against torch.nn, or against its published formula written out with numpy and scipy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import special
+from torch import nn
+
+from actsearch.activations import Family, families
+from actsearch.activations.rational import INITIAL
+
+X = np.linspace(-12.0, 12.0, 1201) + 1e-3 * np.pi
+sigma, erf, tanh, exp = special.expit, special.erf, np.tanh, np.exp
+
+
+def soft(x: Any) -> Any:
+    return np.logaddexp(x, 0.0)
+
+
+def relu(x: Any) -> Any:
+    return np.maximum(x, 0.0)
+
+
+def ratio(x: Any, **c: float) -> Any:
+    p, q = [c[f"p{i}"] for i in range(6)], [0.0] + [c[f"q{j}"] for j in range(1, 5)]
+    return np.polyval(p[::-1], x) / (1 + np.abs(np.polyval(q[::-1], x)))
+
+
+def splines(x: Any, base: float, **c: float) -> Any:
+    from scipy.interpolate import BSpline
+
+    total = base * x * sigma(x)
+    for k in range(9):
+        bump = BSpline.basis_element(np.arange(k - 6, k - 1, dtype=float), extrapolate=False)(x)
+        total = total + c[f"c{k}"] * np.nan_to_num(bump)
+    return total
+
+
+PUBLISHED: dict[str, Callable[..., Any]] = {
+    "capped_relu": lambda x, cap: np.clip(x, 0, cap),
+    "shifted_relu": lambda x, shift, offset: np.maximum(x - shift, 0) + offset,
+    "squared_relu": lambda x: relu(x) ** 2,
+    "star_relu": lambda x, scale, bias: scale * relu(x) ** 2 + bias,
+    "abs": np.abs,
+    "pelu": lambda x, a, b: np.where(x >= 0, a / b * x, a * (exp(x / b) - 1)),
+    "mpelu": lambda x, alpha, beta: np.where(x > 0, x, alpha * (exp(beta * x) - 1)),
+    "delu": lambda x, n: np.where(x > 0, (n + 0.5) * x + np.abs(exp(-x) - 1), x * sigma(x)),
+    "xielu": lambda x, alpha_p, alpha_n, beta: np.where(
+        x > 0, alpha_p * x**2 + beta * x, alpha_n * (exp(x) - 1) - alpha_n * x + beta * x
+    ),
+    "serlu": lambda x, scale, alpha: np.where(x >= 0, scale * x, scale * alpha * x * exp(x)),
+    "swish": lambda x, beta: x * sigma(beta * x),
+    "swish_relu_mix": lambda x, beta, mix: mix * x * sigma(beta * x) + (1 - mix) * relu(x),
+    "quick_gelu": lambda x: x * sigma(1.702 * x),
+    "eswish": lambda x, k: k * x * sigma(x),
+    "acon_c": lambda x, p1, p2, beta: (p1 - p2) * x * sigma(beta * (p1 - p2) * x) + p2 * x,
+    "aptx": lambda x, alpha, beta, gamma: (alpha + tanh(beta * x)) * gamma * x,
+    "hardmish": lambda x: x / 2 * np.minimum(2, np.maximum(0, x + 2)),
+    "pflu": lambda x: x * 0.5 * (1 + x / np.sqrt(1 + x**2)),
+    "smu": lambda x, a, mu: 0.5 * ((1 + a) * x + (1 - a) * x * erf(mu * (1 - a) * x)),
+    "coslu": lambda x, a, b: (x + a * np.cos(b * x)) * sigma(x),
+    "tanhexp": lambda x: x * tanh(exp(x)),
+    "telu": lambda x: x * tanh(exp(x)),
+    "gish": lambda x: x * np.log(2 - exp(-exp(x))),
+    "serf": lambda x: x * erf(soft(x)),
+    "logish": lambda x, alpha, beta: alpha * x * np.log(1 + sigma(beta * x)),
+    "smish": lambda x, alpha, beta: alpha * x * tanh(np.log(1 + sigma(beta * x))),
+    "phish": lambda x: x * tanh(x * special.ndtr(x)),
+    "lisht": lambda x: x * tanh(x),
+    "scaled_tanh": lambda x, a, b: a * tanh(b * x),
+    "penalized_tanh": lambda x, a: np.where(x > 0, tanh(x), a * tanh(x)),
+    "arctan": np.arctan,
+    "isru": lambda x, alpha: x / np.sqrt(1 + alpha * x**2),
+    "isrlu": lambda x, alpha: np.where(x >= 0, x, x / np.sqrt(1 + alpha * x**2)),
+    "squareplus": lambda x, b: (x + np.sqrt(x**2 + b)) / 2,
+    "sine": lambda x, omega: np.sin(omega * x),
+    "finer": lambda x, omega: np.sin(omega * (np.abs(x) + 1) * x),
+    "snake": lambda x, a: x + np.sin(a * x) ** 2 / a,
+    "gcu": lambda x: x * np.cos(x),
+    "gaussian": lambda x, s: exp(-(x**2) / (2 * s**2)),
+    "ricker": lambda x, s: (1 - (x / s) ** 2) * exp(-(x**2) / (2 * s**2)),
+    "srelu": lambda x, t_l, a_l, t_r, a_r: np.where(
+        x >= t_r, t_r + a_r * (x - t_r), np.where(x <= t_l, t_l + a_l * (x - t_l), x)
+    ),
+    "apl": lambda x, a1, b1, a2, b2: relu(x) + a1 * np.maximum(0, b1 - x) + a2 * np.maximum(0, b2 - x),
+    "blend": lambda x, w_identity, w_relu, w_elu, w_tanh, w_swish: (
+        w_identity * x
+        + w_relu * relu(x)
+        + w_elu * np.where(x > 0, x, np.expm1(x))
+        + w_tanh * tanh(x)
+        + w_swish * x * sigma(x)
+    ),
+    "spline": splines,
+} | {f"rational_{name}": ratio for name in INITIAL}
+
+
+def reference(family: Family, values: dict[str, float]) -> Any:
+    if family.torch_module is None:
+        return PUBLISHED[family.name](X, **values)
+    module = eval(family.torch_module.format(**values, channels=1), {"nn": nn}).double().eval()
+    return module(torch.from_numpy(X).unsqueeze(1)).squeeze(1).detach().numpy()
+
+
+def test_every_family_has_a_reference() -> None:
+    without = [name for name, family in families().items() if family.torch_module is None and name not in PUBLISHED]
+    assert not without, "write the paper's formula into PUBLISHED, or name the torch.nn module in the declaration"
+
+
+def test_the_catalogue_is_wide() -> None:
+    assert len(families()) >= 70
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_value_equals_the_published_formula(family: Family, data: st.DataObject) -> None:
+    values = {name: data.draw(st.floats(p.low, p.high), label=name) for name, p in family.parameters.items()}
+    ours = family.function(torch.from_numpy(X), **values).numpy()
+    np.testing.assert_allclose(ours, reference(family, values), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", INITIAL)
+def test_rational_starts_close_to_its_namesake(name: str) -> None:
+    x = np.linspace(-3, 3, 501)
+    wanted = {"relu": relu(x), "leaky_relu": np.maximum(x, 0.01 * x), "swish": x * sigma(x), "tanh": tanh(x)}[name]
+    family = families()[f"rational_{name}"]
+    ours = ratio(x, **{key: p.default for key, p in family.parameters.items()})
+    np.testing.assert_allclose(ours, wanted, atol=0.04 if "relu" in name else 1e-3)

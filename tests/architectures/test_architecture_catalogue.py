@@ -1,0 +1,148 @@
+"""The built-in architectures: their parameters, their sites and how their weights are drawn."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from actsearch.architectures import (
+    InputSpec,
+    architectures,
+    describe,
+    get_architecture,
+    initialise,
+    resolve_parameters,
+    site_names,
+)
+from actsearch.errors import InvalidRequest, NotFound
+from actsearch.schemas import ActivationSpec
+from actsearch.training import build_module
+
+torch.set_num_threads(1)
+
+RELU = {"network": ActivationSpec(family="relu")}
+SHAPES = {"vector": (7,), "sequence": (2, 11), "image": (3, 5, 6), "coordinates": (2,)}
+INPUTS = [(name, kind) for name in ("mlp", "convnet") for kind in architectures()[name].inputs]
+
+
+@pytest.mark.parametrize(("name", "kind"), INPUTS)
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_every_network_maps_its_inputs_to_the_outputs(name: str, kind: str, data: st.DataObject) -> None:
+    small = {"depth": 4, "width": 9, "channels": 3, "stages": 4, "layers": 2}
+    parameters: dict[str, Any] = {}
+    for info in get_architecture(name).parameters:
+        if info.type == "int":
+            parameters[info.name] = data.draw(st.integers(1, small[info.name]), info.name)
+        else:
+            values = st.sampled_from(info.choices) if info.choices else st.sampled_from([0.0, 0.5])
+            parameters[info.name] = data.draw(values, info.name)
+    spec = InputSpec(kind, SHAPES[kind], outputs=4)
+
+    module = build_module(name, parameters, spec, RELU, seed=0)
+
+    outputs = module(torch.randn(3, *spec.shape))
+    assert outputs.shape == (3, 4)
+    assert outputs.isfinite().all()
+
+
+def test_sites_are_named_in_forward_order() -> None:
+    spec = InputSpec("image", (1, 8, 8), 10)
+    mlp, convnet = get_architecture("mlp"), get_architecture("convnet")
+    assert site_names(mlp, {"depth": 5}, spec) == [
+        ("layer1", "stage1"),
+        ("layer2", "stage1"),
+        ("layer3", "stage2"),
+        ("layer4", "stage2"),
+        ("layer5", "stage3"),
+    ]
+    assert site_names(mlp, {"depth": 1}, spec) == [("layer1", "stage1")]
+    assert site_names(convnet, {"stages": 2, "layers": 2}, spec) == [
+        ("layer1", "stage1"),
+        ("layer2", "stage1"),
+        ("layer3", "stage2"),
+        ("layer4", "stage2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given_", "field", "allowed"),
+    [
+        ({"deep": 3}, "deep", "depth"),
+        ({"depth": 0}, "depth", "1 to 100"),
+        ({"depth": 2.5}, "depth", "whole"),
+        ({"depth": True}, "depth", "1 to 100"),
+        ({"width": "64"}, "width", "1 to 8192"),
+        ({"norm": "group"}, "norm", "batch"),
+        ({"dropout": 1.0}, "dropout", "0 to 0.9"),
+    ],
+)
+def test_wrong_parameters_are_named_with_what_is_allowed(given_: dict[str, Any], field: str, allowed: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        resolve_parameters(get_architecture("mlp"), {"norm": "layer"} | given_)
+    (problem,) = caught.value.problems
+    assert problem.field == field
+    assert allowed in ", ".join(problem.allowed)
+
+
+def test_all_problems_are_told_at_once_and_good_values_get_their_types() -> None:
+    mlp = get_architecture("mlp")
+    with pytest.raises(InvalidRequest) as caught:
+        resolve_parameters(mlp, {"depth": -1, "width": 0, "colour": 1})
+    assert [p.field for p in caught.value.problems] == ["depth", "width", "colour"]
+    found = resolve_parameters(mlp, {"depth": 2.0, "dropout": 0})
+    assert found == {"depth": 2, "width": 64, "norm": "none", "dropout": 0.0}
+    assert isinstance(found["depth"], int)
+    assert isinstance(found["dropout"], float)
+
+
+def test_descriptions_say_what_a_request_may_contain() -> None:
+    with pytest.raises(NotFound, match="mlp"):
+        get_architecture("perceptron")
+    for name, architecture in architectures().items():
+        info = describe(architecture)
+        assert info.name == name
+        assert info.description.endswith(".")
+        assert resolve_parameters(architecture, {p.name: p.default for p in info.parameters})
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(300, 200), nn.Conv1d(40, 300, 3), nn.Conv2d(16, 300, 3)])
+def test_weights_have_the_variance_that_keeps_the_signal(layer: Any) -> None:
+    torch.manual_seed(0)
+    initialise(layer, 1.7)
+    fan_in = layer.weight[0].numel()
+    assert layer.weight.std().item() * math.sqrt(fan_in) == pytest.approx(1.7, rel=0.02)
+    assert layer.weight.mean().item() == pytest.approx(0, abs=1e-2)
+    assert not layer.bias.any()
+
+
+@pytest.mark.parametrize("family", ["relu", "tanh", "selu"])
+def test_the_signal_keeps_its_size_through_a_deep_network(family: str) -> None:
+    parameters = {"depth": 20, "width": 400}
+    module = build_module(
+        "mlp", parameters, InputSpec("vector", (400,), 400), {"network": ActivationSpec(family=family)}, 0
+    )
+    with torch.no_grad():
+        outputs = module(torch.randn(50, 400, generator=torch.Generator().manual_seed(0)))
+    assert 0.3 < outputs.square().mean().item() < 3
+
+
+def test_one_seed_gives_the_same_weights_up_to_the_gain() -> None:
+    spec, sizes = InputSpec("vector", (7,), 3), {"depth": 2, "width": 5}
+    torch.manual_seed(1)
+    relu = build_module("mlp", sizes, spec, RELU, seed=4)
+    after = torch.rand(1)
+    torch.manual_seed(1)
+    assert torch.equal(after, torch.rand(1))  # the global generator is left alone
+    selu = build_module("mlp", sizes, spec, {"network": ActivationSpec(family="selu")}, seed=4)
+    other = build_module("mlp", sizes, spec, RELU, seed=5)
+    pairs = list(zip(relu.parameters(), selu.parameters(), other.parameters(), strict=True))
+    torch.testing.assert_close(pairs[0][0], pairs[0][1] * math.sqrt(2), rtol=1e-3, atol=1e-6)
+    assert torch.equal(pairs[-2][0], pairs[-2][1])
+    assert not torch.equal(pairs[0][0], pairs[0][2])

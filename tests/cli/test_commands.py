@@ -1,0 +1,157 @@
+"""Commands as a person types them, against the real API on a real database; no worker runs."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+import actsearch
+from actsearch.cli import app
+from actsearch.cli.find import matches
+
+OPTIONS = ["--task", "digits", "--families", "relu,gelu", "--trials", "4", "--learning-rate", "1e-4..1e-1"]
+
+
+class Terminal:
+    """Runs commands against one service."""
+
+    def __init__(self, url: str) -> None:
+        self._environment = {"ACTSEARCH_URL": url}
+
+    def run(self, *arguments: str, code: int = 0, **options: Any) -> Result:
+        """Run `actsearch ARGUMENTS`, expecting an exit code and no traceback."""
+        result = CliRunner().invoke(app, arguments, env=self._environment, **options)
+        assert result.exit_code == code, result.output
+        assert "Traceback" not in result.output
+        return result
+
+    def json(self, *arguments: str, **options: Any) -> Any:
+        """What the command prints with `--json`."""
+        # The API runs in this process too: its log lines come before.
+        lines = self.run(*arguments, "--json", **options).stdout.splitlines()
+        return json.loads("\n".join(line for line in lines if not re.match(r"\S+ \S+ \[\w+", line)))
+
+
+@pytest.fixture
+def terminal(api_url: str) -> Terminal:
+    """A terminal whose service is the running one."""
+    return Terminal(api_url)
+
+
+def test_submit_from_options_and_see_it_everywhere(terminal: Terminal) -> None:
+    result = terminal.run("submit", *OPTIONS, "--name", "mine", "--seed", "3", "--optimizer", "sgd", "--epochs", "2")
+    assert "no worker is online" in result.stderr
+
+    [job] = terminal.json("jobs")
+    assert job["id"] in result.stdout
+    assert job["request"]["space"]["training"]["learning_rate"] == {"low": 1e-4, "high": 0.1, "log": True, "step": None}
+    assert job["request"]["training"]["optimizer"] == "sgd"
+    assert (job["name"], job["request"]["seed"], job["progress"]["budget"]) == ("mine", 3, 4)
+    for command in (["jobs"], ["show", "last"], ["rank", "last"], ["rank", "last", "--by", "trial"]):
+        assert "mine" in terminal.run(*command).stdout
+    assert job["id"] in terminal.run("show", "last").stdout
+    assert terminal.json("rank", "last")["by"] == "family"
+    assert terminal.json("rank", "last", "--by", "trial", "--top", "3")["by"] == "trial"
+
+
+def test_submit_from_a_file_with_options_over_it(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text("task: digits\nspace: {families: [relu, gelu]}\nbudget: {trials: 9}\n")
+    job = terminal.json("submit", str(file), "--trials", "2", "--name", "over")
+    assert (job["progress"]["budget"], job["name"]) == (2, "over")
+    assert [family["name"] for family in job["request"]["space"]["families"]] == ["relu", "gelu"]
+
+    piped = terminal.json("submit", "-", input='{"task": "digits"}')
+    assert piped["request"]["space"]["families"] == "all"
+
+
+def test_trials_are_listed_and_shown(terminal: Terminal) -> None:
+    terminal.run("submit", *OPTIONS)
+    [baseline] = terminal.json("trials", "last")
+    assert baseline["is_baseline"]
+    assert "relu" in terminal.run("trials", "last").stdout
+    assert terminal.json("show", "last", "--trial", "0")["id"] == baseline["id"]
+    assert "trial 0 (baseline)" in terminal.run("show", "last", "--trial", "0").stdout
+    assert "no trial '7'" in terminal.run("show", "last", "--trial", "7", code=1).stderr
+    assert terminal.json("trials", "last", "--state", "failed") == []
+
+
+def test_jobs_are_named_by_the_ends_of_their_ids(terminal: Terminal) -> None:
+    ids = [terminal.json("submit", *OPTIONS)["id"] for _ in range(3)]
+    assert terminal.json("show", "last")["id"] == ids[2]
+    for job_id in ids:
+        assert terminal.json("show", job_id)["id"] == job_id
+        assert terminal.json("show", job_id[-8:])["id"] == job_id
+    common = ids[0][:4]  # the time that a UUIDv7 begins with
+    assert ids[1][-8:] in terminal.run("show", common, code=1).stderr
+    assert "no job 'zzz'" in terminal.run("show", "zzz", code=1).stderr
+    terminal.run("show", ids[0][:-1] + ("0" if ids[0][-1] != "0" else "1"), code=1)
+
+
+def test_last_of_none(terminal: Terminal) -> None:
+    assert "no job 'last'" in terminal.run("show", "last", code=1).stderr
+    assert terminal.json("jobs") == []
+
+
+def test_cancel_and_watch_tell_by_exit_code(terminal: Terminal) -> None:
+    terminal.run("submit", *OPTIONS)
+    assert "cancelled" in terminal.run("cancel", "last").stdout
+    assert "cancelled" in terminal.run("watch", "last", code=1).stdout
+    assert "cancelled" in terminal.run("cancel", "last", code=1).stderr
+    assert [job["state"] for job in terminal.json("jobs", "--state", "cancelled")] == ["cancelled"]
+    assert terminal.json("jobs", "--state", "running") == []
+
+
+@pytest.mark.parametrize("command", ["activations", "architectures", "tasks", "workers"])
+def test_catalogues(terminal: Terminal, command: str) -> None:
+    listed = terminal.json(command)
+    shown = terminal.run(command).stdout
+    assert all(item["name"] in shown for item in listed)
+    assert bool(listed) == (command != "workers")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hints"),
+    [
+        (["submit"], ["--task"]),
+        (["submit", "none.yaml"], ["No such file"]),
+        (["submit", "--task", "digit"], ["task", "digits"]),
+        (["submit", "--task", "digits", "--families", "relo"], ["space.families.0", "relu"]),
+        (["submit", "--task", "digits", "--trials", "-3"], ["budget.trials", "greater"]),
+        (["submit", "--task", "digits", "--learning-rate", "fast"], ["1e-4..1e-1"]),
+        (["submit", "--task", "digits", "--sampler", "best"], ["sampler", "tpe"]),
+        (["jobs", "--state", "asleep"], ["queued"]),
+        (["rank", "last", "--by", "luck"], ["family"]),
+        (["fly"], ["fly"]),
+    ],
+)
+def test_wrong_use_says_what_is_right(terminal: Terminal, arguments: list[str], hints: list[str]) -> None:
+    message = terminal.run(*arguments, code=2).stderr
+    assert [hint for hint in hints if hint not in message] == []
+
+
+def test_nobody_at_the_address() -> None:
+    message = Terminal("http://127.0.0.1:9").run("jobs", code=1).stderr
+    assert "actsearch up" in message
+    assert "http://127.0.0.1:9" in message
+
+
+def test_a_setting_that_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACTSEARCH_PORT", "many")
+    assert "ACTSEARCH_PORT" in Terminal("http://127.0.0.1:9").run("serve", code=2).stderr
+
+
+def test_version() -> None:
+    assert actsearch.__version__ in CliRunner().invoke(app, ["version"]).stdout
+
+
+def test_an_empty_word_names_no_job() -> None:
+    from uuid import uuid4
+
+    assert not matches(uuid4(), "")
+    assert not matches(uuid4(), "-")

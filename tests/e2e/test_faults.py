@@ -1,0 +1,114 @@
+"""What crashes cost: processes are killed for real, budgets stay exact, nothing is lost."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from actsearch import Client
+
+Eventually = Callable[[Callable[[], bool], float], None]
+
+# Long enough a trial that a kill always finds one in training.
+SLOW = {
+    "task": "mnist1d",
+    "architecture": {"name": "mlp", "parameters": {"depth": 2, "width": 32}},
+    "training": {"epochs": 15},
+    "space": {"families": ["relu", "gelu", "tanh"]},
+    "cohort_size": 1,
+}
+
+
+def _finished(job: Any) -> int:
+    finished: int = job.refresh().progress.finished
+    return finished
+
+
+def _in_training(job: Any) -> list[Any]:
+    return [trial for trial in job.trials(state="running") if trial.worker]
+
+
+def test_killing_the_device_process_costs_its_trials_one_retry(
+    service: Any, client: Client, kill_device: Callable[[Any], None], eventually: Eventually
+) -> None:
+    worker = service.start_worker()
+    job = client.submit(SLOW | {"budget": {"trials": 6}})
+    eventually(lambda: _finished(job) >= 1 and bool(_in_training(job)), 90)
+
+    kill_device(worker)
+
+    done = job.wait(timeout=180)
+    assert done.state == "completed", service.log_text()
+    assert worker.poll() is None
+    attempts = [trial.attempt for trial in job.trials()]
+    assert sorted(attempts)[-1] == 2
+    assert sum(attempts) == 6 + 1
+    assert done.progress.finished == done.progress.complete == 6
+
+
+@pytest.mark.parametrize("restarted", [True, False], ids=["its restart continues", "another worker continues"])
+def test_killing_the_worker_loses_nothing(
+    service: Any, client: Client, eventually: Eventually, restarted: bool
+) -> None:
+    worker = service.start_worker()
+    if not restarted:
+        service.start_worker()
+    service.await_workers(1 if restarted else 2)
+    job = client.submit(SLOW | {"budget": {"trials": 8}, "parallelism": 2})
+    eventually(lambda: _finished(job) >= 1 and bool(_in_training(job)), 90)
+
+    worker.send_signal(signal.SIGKILL)
+    if restarted:
+        service.start_worker()
+
+    done = job.wait(timeout=180)
+    assert done.state == "completed", service.log_text()
+    assert done.progress.finished == done.progress.complete == 8
+    assert max(trial.attempt for trial in job.trials()) <= 2
+
+
+def test_sigterm_drains_and_costs_no_attempt(service: Any, client: Client, eventually: Eventually) -> None:
+    worker = service.start_worker()
+    job = client.submit(SLOW | {"budget": {"trials": 5}})
+    eventually(lambda: bool(_in_training(job)), 90)
+
+    worker.send_signal(signal.SIGTERM)
+
+    assert worker.wait(timeout=60) == 0, service.log_text()
+    after = job.refresh().progress
+    assert after.running == 0
+    service.start_worker()
+    assert job.wait(timeout=180).state == "completed", service.log_text()
+    assert [trial.attempt for trial in job.trials()] == [1] * 5
+
+
+def test_cancel_takes_effect_within_a_rung(service: Any, client: Client, eventually: Eventually) -> None:
+    service.start_worker()
+    long = SLOW | {"training": {"epochs": 100_000}, "budget": {"trials": 4}}
+    job = client.submit(long)
+    eventually(lambda: bool(_in_training(job)), 90)
+
+    job.cancel()
+
+    eventually(lambda: job.refresh().progress.running == 0, 30)
+    done = job.refresh()
+    assert done.state == "cancelled"
+    reasons = {trial.failure.reason for trial in job.trials(state="failed") if trial.failure}
+    assert reasons == {"cancelled"}
+    again = client.submit(SLOW | {"training": {"epochs": 1}, "budget": {"trials": 1}})
+    assert again.wait(timeout=60).state == "completed", service.log_text()
+
+
+def test_a_higher_priority_overtakes_at_the_next_slice(service: Any, client: Client, eventually: Eventually) -> None:
+    service.start_worker(ACTSEARCH_TIME_SLICE="0.1")
+    patient = client.submit(SLOW | {"budget": {"trials": 12}})
+    eventually(lambda: bool(_in_training(patient)), 90)
+
+    urgent = client.submit(SLOW | {"budget": {"trials": 2}, "priority": 10})
+
+    assert urgent.wait(timeout=120).state == "completed", service.log_text()
+    assert patient.refresh().state == "running"
+    assert patient.wait(timeout=180).state == "completed", service.log_text()

@@ -1,0 +1,90 @@
+"""Checking requests: every mistake is found before anything is created, and named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from actsearch.errors import InvalidRequest
+from actsearch.schemas import JobRequest
+from actsearch.search import prepare
+
+
+def _problems(**request: Any) -> dict[str, tuple[str, ...]]:
+    with pytest.raises(InvalidRequest) as caught:
+        prepare(JobRequest.model_validate({"task": "digits", **request}))
+    return {problem.field: tuple(problem.allowed) for problem in caught.value.problems}
+
+
+def _leaky(**parameters: Any) -> dict[str, Any]:
+    return {"families": [{"name": "leaky_relu", "parameters": parameters}]}
+
+
+@pytest.mark.parametrize(
+    ("request_", "field", "allowed"),
+    [
+        ({"task": "digitz"}, "task.name", "digits"),
+        ({"architecture": "mlpp"}, "architecture.name", "mlp"),
+        ({"baseline": {"family": "relUUU"}}, "baseline.family", "relu"),
+        ({"baseline": {"family": "elu", "parameters": {"alpha": -3}}}, "baseline.parameters.alpha", None),
+        ({"space": {"families": ["relu", "gelo"]}}, "space.families.1.name", "gelu"),
+        ({"space": {"families": ["relu", "relu"]}}, "space.families.1.name", None),
+        ({"space": _leaky(slope=7)}, "space.families.0.parameters.slope", None),
+        ({"space": _leaky(slope={"low": 0.1, "high": 9})}, "space.families.0.parameters.slope.high", None),
+        ({"space": _leaky(leak=0.1)}, "space.families.0.parameters.leak", "slope"),
+        ({"space": {"training": {"learning_rate": {"low": 0, "high": 1}}}}, "space.training.learning_rate.low", None),
+        ({"space": {"training": {"momentum": {"low": 0, "high": 0.9}}}}, "space.training.momentum", None),
+        ({"space": {"architecture": {"widht": {"choices": [8]}}}}, "space.architecture.widht", "width"),
+        ({"space": {"architecture": {"width": {"low": 0, "high": 8}}}}, "space.architecture.width.low", None),
+        ({"space": {"architecture": {"width": {"low": 8, "high": 9.5}}}}, "space.architecture.width", None),
+        ({"space": {"architecture": {"norm": {"low": 0, "high": 1}}}}, "space.architecture.norm", "batch"),
+        ({"space": {"architecture": {"norm": {"choices": ["bach"]}}}}, "space.architecture.norm.choices", "batch"),
+        ({"architecture": {"name": "mlp", "parameters": {"depth": 0}}}, "architecture.parameters.depth", None),
+        ({"task": "breast_cancer", "architecture": "convnet"}, "architecture.name", "mlp"),
+        ({"objective": {"metric": "acuracy"}}, "objective.metric", "accuracy"),
+    ],
+)
+def test_a_mistake_is_named_with_what_is_allowed(request_: dict[str, Any], field: str, allowed: str | None) -> None:
+    problems = _problems(**request_)
+    assert list(problems) == [field]
+    assert allowed is None or allowed in problems[field]
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    problems = _problems(
+        baseline={"family": "elu", "parameters": {"alpha": -1}}, objective={"metric": "x"}, space=_leaky(slope=9)
+    )
+    assert set(problems) == {"baseline.parameters.alpha", "objective.metric", "space.families.0.parameters.slope"}
+
+
+def test_the_baseline_joins_a_space_without_it() -> None:
+    prepared = prepare(
+        JobRequest.model_validate(
+            {
+                "task": "digits",
+                "space": {
+                    "families": ["gelu"],
+                    "training": {"learning_rate": {"low": 0.1, "high": 1, "log": True}},
+                    "architecture": {"width": {"low": 8, "high": 32, "step": 8}},
+                },
+                "baseline": {"family": "leaky_relu", "parameters": {"slope": 0.2}},
+            }
+        )
+    )
+    assert prepared.baseline.parameters == {"slope": 0.2}
+    assert prepared.space.families["leaky_relu"].fixed == {"slope": 0.2}
+    assert prepared.baseline_parameters == {
+        "family": "leaky_relu",
+        "training.learning_rate": 0.1,  # the request's own, 1e-3, is outside: the nearest end
+        "architecture.width": 32,
+    }
+
+
+def test_layers_of_the_deepest_network_have_a_choice_each() -> None:
+    prepared = prepare(
+        JobRequest.model_validate(
+            {"task": "digits", "space": {"placement": "layer", "architecture": {"depth": {"low": 2, "high": 5}}}}
+        )
+    )
+    assert list(prepared.space.groups) == [f"layer{i}" for i in range(1, 6)]

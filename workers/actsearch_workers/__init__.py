@@ -1,0 +1,1 @@
+"""Workers: queue tasks, the device pool and the processes that train."""

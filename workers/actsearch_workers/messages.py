@@ -1,0 +1,81 @@
+"""What a worker and its device processes say to each other: one JSON object a line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+
+@dataclass(frozen=True)
+class Run:
+    """Work on a job for a time slice.
+
+    Args:
+        runner: the queue's id of the runner task.
+        worker: the worker's name, recorded with each trial.
+        seconds: length of the time slice.
+        attempts: times a trial is tried when crashes interrupt it.
+    """
+
+    job_id: UUID
+    runner: int
+    worker: str
+    seconds: float
+    attempts: int
+    kind: Literal["run"] = "run"
+
+
+@dataclass(frozen=True)
+class Drain:
+    """Begin no further cohort, and give up the present one after `seconds`."""
+
+    seconds: float
+    kind: Literal["drain"] = "drain"
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The device process is up."""
+
+    kind: Literal["ready"] = "ready"
+
+
+@dataclass(frozen=True)
+class Done:
+    """The slice is over; `more` says whether the job has work left for this runner."""
+
+    more: bool
+    kind: Literal["done"] = "done"
+
+
+@dataclass(frozen=True)
+class Broken:
+    """The slice ended in an error that is not a trial's own (say, the database went away)."""
+
+    detail: str
+    kind: Literal["broken"] = "broken"
+
+
+Order = Run | Drain
+Reply = Ready | Done | Broken
+
+_ORDERS: TypeAdapter[Order] = TypeAdapter(Order)
+_REPLIES: TypeAdapter[Reply] = TypeAdapter(Reply)
+
+
+def to_line(message: Order | Reply) -> bytes:
+    """A message as a line of JSON."""
+    return TypeAdapter(type(message)).dump_json(message) + b"\n"
+
+
+def parse_order(line: bytes) -> Order:
+    """The order in a line; raises `pydantic.ValidationError` for anything else."""
+    return _ORDERS.validate_json(line)
+
+
+def parse_reply(line: bytes) -> Reply:
+    """The reply in a line; raises `pydantic.ValidationError` for anything else."""
+    return _REPLIES.validate_json(line)
