@@ -92,6 +92,7 @@ def _begin(engine: Engine, order: Run) -> JobRequest | None:
     """Take back what an earlier life of this runner left; the request, if the job may run."""
     with engine.begin() as connection:
         claims.give_back(connection, order.runner, order.attempts, crashed=True)
+        jobs.lock(connection, order.job_id)  # another runner of the job may begin at this very moment
         state, request = jobs.get_request(connection, order.job_id)
         if state == JobState.queued:
             jobs.transition(connection, order.job_id, JobState.running)
