@@ -1,0 +1,112 @@
+"""Requests and responses: the one contract that API, SDK, CLI and workers share (no torch, no database).
+
+Names are those of the design's vocabulary.
+"""
+
+from __future__ import annotations
+
+from actsearch.schemas.base import (
+    PRINTABLE,
+    Item,
+    Number,
+    Page,
+    Scalar,
+    Schema,
+)
+from actsearch.schemas.catalogue import (
+    ArchitectureInfo,
+    FamilyInfo,
+    ParameterInfo,
+    TaskInfo,
+    WorkerInfo,
+)
+from actsearch.schemas.problems import (
+    Problem,
+    ProblemField,
+)
+from actsearch.schemas.rankings import (
+    FamilyRanking,
+    RankedFamily,
+    RankedTrial,
+    TrialRanking,
+)
+from actsearch.schemas.requests import (
+    ActivationSpec,
+    Budget,
+    Choices,
+    FamilyChoice,
+    JobRequest,
+    Named,
+    Objective,
+    Placement,
+    Pruner,
+    Range,
+    Sampler,
+    Searchable,
+    SearchSpace,
+    Training,
+)
+from actsearch.schemas.states import (
+    ACTIVE_STATES,
+    FINAL_STATES,
+    JOB_TRANSITIONS,
+    Direction,
+    FailureReason,
+    JobState,
+    TrialState,
+)
+from actsearch.schemas.trials import (
+    CurvePoint,
+    Failure,
+    Job,
+    ObjectiveInfo,
+    Progress,
+    Trial,
+)
+
+__all__ = [
+    "ACTIVE_STATES",
+    "FINAL_STATES",
+    "JOB_TRANSITIONS",
+    "PRINTABLE",
+    "ActivationSpec",
+    "ArchitectureInfo",
+    "Budget",
+    "Choices",
+    "CurvePoint",
+    "Direction",
+    "Failure",
+    "FailureReason",
+    "FamilyChoice",
+    "FamilyInfo",
+    "FamilyRanking",
+    "Item",
+    "Job",
+    "JobRequest",
+    "JobState",
+    "Named",
+    "Number",
+    "Objective",
+    "ObjectiveInfo",
+    "Page",
+    "ParameterInfo",
+    "Placement",
+    "Problem",
+    "ProblemField",
+    "Progress",
+    "Pruner",
+    "Range",
+    "RankedFamily",
+    "RankedTrial",
+    "Sampler",
+    "Scalar",
+    "Schema",
+    "SearchSpace",
+    "Searchable",
+    "TaskInfo",
+    "Training",
+    "Trial",
+    "TrialRanking",
+    "TrialState",
+    "WorkerInfo",
+]

@@ -1,0 +1,33 @@
+"""What every type here builds on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Scalar = bool | int | Number | str
+PRINTABLE = r"^[^\x00-\x1f]*$"
+"""Labels are shown in terminals and stored in PostgreSQL: neither takes control characters."""
+
+
+class Schema(BaseModel):
+    """Base of every type here: unknown fields are errors, values are immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def named(value: object) -> object:
+    """Let a plain string stand for `{"name": string}`."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+Item = TypeVar("Item")
+
+
+class Page(Schema, Generic[Item]):
+    """One page of a list; `next_cursor` is None on the last."""
+
+    items: list[Item]
+    next_cursor: str | None = None

@@ -1,0 +1,84 @@
+"""What can be searched, and who searches."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from actsearch.schemas.base import Scalar, Schema
+from actsearch.schemas.states import Direction
+
+
+class ParameterInfo(Schema):
+    """A hyperparameter of a family, an architecture or a task.
+
+    Args:
+        type: `float`, `int`, `bool` or `choice`.
+        low, high: inclusive range for numbers.
+        log: searched on a log scale.
+        choices: for `choice`.
+        learnable: may be trained with the weights (activations only).
+    """
+
+    name: str
+    type: Literal["float", "int", "bool", "choice"]
+    default: Scalar
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: list[Scalar] | None = None
+    learnable: bool = False
+    description: str = ""
+
+
+class FamilyInfo(Schema):
+    """A family of the catalogue."""
+
+    name: str
+    formula: str
+    reference: str
+    parameters: list[ParameterInfo]
+    gain: float
+    smooth: bool
+    monotone: bool
+    bounded: bool
+    cost: str
+    tags: list[str]
+
+
+class ArchitectureInfo(Schema):
+    """An architecture: `inputs` are the kinds of task input it takes."""
+
+    name: str
+    description: str
+    inputs: list[str]
+    parameters: list[ParameterInfo]
+
+
+class TaskInfo(Schema):
+    """A task: what it is, its input shape without the batch axis, its metrics and the one it is judged by."""
+
+    name: str
+    description: str
+    kind: str
+    input_shape: list[int]
+    outputs: int
+    samples: dict[str, int]
+    metric: str
+    metrics: dict[str, Direction]
+    source: str
+    architectures: list[str]
+    parameters: list[ParameterInfo] = Field(default_factory=list)
+
+
+class WorkerInfo(Schema):
+    """A worker whose heartbeat is fresh."""
+
+    id: UUID
+    name: str
+    devices: list[str]
+    started_at: datetime
+    last_seen_at: datetime

@@ -1,0 +1,184 @@
+"""What a request says. Ranges are inclusive on both ends."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from actsearch.schemas.base import PRINTABLE, Number, Scalar, Schema, named
+
+
+class Range(Schema):
+    """A searched interval.
+
+    Args:
+        low: smallest value, included.
+        high: largest value, included; not below `low`.
+        log: sample on a logarithmic scale (needs `low` > 0).
+        step: grid step for a linear scale; None for a continuous one.
+    """
+
+    low: Number
+    high: Number
+    log: bool = False
+    step: Annotated[Number, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if self.high < self.low:
+            raise ValueError(f"high ({self.high:g}) is below low ({self.low:g}); swap them")
+        if self.log and self.low <= 0:
+            raise ValueError(f"a log range needs low > 0, got {self.low:g}")
+        if self.log and self.step is not None:
+            raise ValueError("a log range takes no step; leave one of the two out")
+        return self
+
+
+class Choices(Schema):
+    """A searched set of values."""
+
+    choices: Annotated[list[Scalar], Field(min_length=1, max_length=100)]
+
+
+Searchable = Range | Choices | Scalar
+"""A fixed value, a range or a set of choices."""
+
+
+class ActivationSpec(Schema):
+    """An activation: a family with values for its hyperparameters.
+
+    Args:
+        family: name in the catalogue (`GET /v1/activations`).
+        parameters: values by hyperparameter name; the family's defaults fill in the rest.
+        learned: whether the hyperparameters that the family allows to be learned are trained with the weights:
+            `fixed` (no), `scalar` (one value a site), `channel` (one a channel); None for the family's own habit.
+    """
+
+    family: Annotated[str, Field(min_length=1, max_length=100)]
+    parameters: dict[str, Number] = Field(default_factory=dict)
+    learned: Literal["fixed", "scalar", "channel"] | None = None
+
+
+class FamilyChoice(Schema):
+    """A family to search, with its hyperparameters fixed, ranged or (left out) at the catalogue's ranges."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    parameters: dict[str, Number | Range] = Field(default_factory=dict)
+    learned: Literal["fixed", "scalar", "channel"] | None = None
+
+
+class Placement(StrEnum):
+    """Whether sites share one choice, one a stage or one a layer."""
+
+    network = "network"
+    stage = "stage"
+    layer = "layer"
+
+
+class SearchSpace(Schema):
+    """What is searched.
+
+    Args:
+        families: the families to choose from, by name or with their ranges, or `"all"`.
+        placement: whether sites share one choice (`network`), one a `stage`, or one a `layer`.
+        architecture: architecture parameters to search, by name.
+        training: training hyperparameters to search, by name (`learning_rate`, `weight_decay`, `momentum`).
+    """
+
+    families: Literal["all"] | Annotated[list[Annotated[FamilyChoice, BeforeValidator(named)]], Field(min_length=1)] = (
+        "all"
+    )
+    placement: Placement = Placement.network
+    architecture: dict[str, Range | Choices] = Field(default_factory=dict)
+    training: dict[Literal["learning_rate", "weight_decay", "momentum"], Range | Choices] = Field(default_factory=dict)
+
+
+class Named(Schema):
+    """Something chosen by name, with parameters."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    parameters: dict[str, Scalar] = Field(default_factory=dict)
+
+
+class Training(Schema):
+    """How every trial is trained, unless the search space says otherwise.
+
+    Args:
+        epochs: passes over the training part; a pruner may stop a trial earlier.
+        batch_size: samples a step.
+        optimizer: `adamw` or `sgd`.
+        learning_rate: step size, > 0.
+        weight_decay: decoupled for AdamW, L2 for SGD; >= 0.
+        momentum: SGD only, in [0, 1).
+        schedule: `constant` or `cosine` (to zero over `epochs`).
+        gradient_clip: largest gradient norm of a trial; None for no clipping.
+        seed: seed of initial weights and batches, the same for every trial of the job.
+    """
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
+    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 64
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: Annotated[Number, Field(gt=0, le=1000)] = 1e-3
+    weight_decay: Annotated[Number, Field(ge=0, le=1000)] = 0.0
+    momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
+    schedule: Literal["constant", "cosine"] = "constant"
+    gradient_clip: Annotated[Number, Field(gt=0)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+
+
+class Budget(Schema):
+    """What a search may spend: exactly `trials` trials are finished, whatever the number of workers."""
+
+    trials: Annotated[int, Field(ge=1, le=10_000_000)] = 100
+
+
+class Objective(Schema):
+    """What a trial is judged by: a validation metric of the task (None: the task's own)."""
+
+    metric: str | None = None
+
+
+class Sampler(Schema):
+    """The Optuna sampler that proposes activations."""
+
+    name: Literal["tpe", "random", "gp"] = "tpe"
+
+
+class Pruner(Schema):
+    """The Optuna pruner that stops hopeless trials; `hyperband` is asynchronous (ASHA within brackets)."""
+
+    name: Literal["none", "median", "hyperband"] = "none"
+
+
+class JobRequest(Schema):
+    """A search to run: `POST /v1/jobs`.
+
+    Args:
+        task: dataset by name, or name with parameters.
+        architecture: network by name, or name with parameters.
+        space: what is searched.
+        baseline: the activation every other is compared with; it is always trial 0.
+        training, budget, objective, sampler, pruner: see their types.
+        parallelism: how many runners (devices) may work on the job at once.
+        cohort_size: trials trained together on one device; None lets the worker choose.
+        priority: higher runs first.
+        seed: seed of the sampler.
+        name: a label for people.
+    """
+
+    task: Annotated[Named, BeforeValidator(named)]
+    architecture: Annotated[Named, BeforeValidator(named)] = Named(name="mlp")
+    space: SearchSpace = SearchSpace()
+    baseline: ActivationSpec = ActivationSpec(family="relu")
+    training: Training = Training()
+    budget: Budget = Budget()
+    objective: Objective = Objective()
+    sampler: Annotated[Sampler, BeforeValidator(named)] = Sampler()
+    pruner: Annotated[Pruner, BeforeValidator(named)] = Pruner()
+    parallelism: Annotated[int, Field(ge=1, le=1000)] = 4
+    cohort_size: Annotated[int, Field(ge=1, le=4096)] | None = None
+    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    name: Annotated[str, Field(max_length=200, pattern=PRINTABLE)] | None = None
