@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from actsearch.search.at_once import most_at_once
 from actsearch.search.prepare import PreparedJob, input_spec, prepare
 from actsearch.search.pruners import make_pruner
 from actsearch.search.samplers import make_sampler
 
-__all__ = ["PreparedJob", "input_spec", "make_pruner", "make_sampler", "prepare"]
+__all__ = ["PreparedJob", "input_spec", "make_pruner", "make_sampler", "most_at_once", "prepare"]

@@ -174,7 +174,23 @@ def _key(claimed: Claim) -> dict[str, Any]:
 
 
 # What pruners remember of the interrupted attempt must go; what was proposed stays.
-_GIVE_BACK = """
+_UNREPORTED = """intermediate = '{}', curve = '{}',
+        system_attrs = (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(system_attrs)
+                        WHERE key NOT LIKE 'completed_rung_%')"""
+
+_RESTART = f"""
+    UPDATE trials t SET {_UNREPORTED}
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id bigint, attempt int)
+    WHERE t.id = r.id AND t.attempt = r.attempt AND t.state = 'running'
+"""  # noqa: S608 - a constant of ours
+
+
+def restart(connection: Connection, claimed: Sequence[Claim]) -> None:
+    """Forget what claimed trials have reported: they are trained from the start once more."""
+    connection.execute(text(_RESTART), {"rows": json.dumps([_key(one) for one in claimed])})
+
+
+_GIVE_BACK = f"""
     UPDATE trials SET
         state = CASE WHEN attempt + :cost > :attempts THEN 'failed' ELSE 'waiting' END,
         failure_reason = CASE WHEN attempt + :cost > :attempts THEN 'lost' END,
@@ -183,11 +199,9 @@ _GIVE_BACK = """
         finished_at = CASE WHEN attempt + :cost > :attempts THEN now() END,
         attempt = CASE WHEN attempt + :cost > :attempts THEN attempt ELSE attempt + :cost END,
         started_at = CASE WHEN attempt + :cost > :attempts THEN started_at END,
-        runner = NULL, intermediate = '{}', curve = '{}',
-        system_attrs = (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(system_attrs)
-                        WHERE key NOT LIKE 'completed_rung_%')
+        runner = NULL, {_UNREPORTED}
     WHERE state = 'running'
-"""
+"""  # noqa: S608 - a constant of ours
 
 
 def give_back(connection: Connection, runner: int, attempts: int, *, crashed: bool) -> int:

@@ -2,65 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
-from typing import Any
 from uuid import UUID
 
 import optuna
-import structlog
-import torch
 from sqlalchemy import Engine
 
-from actsearch.schemas import (
-    ACTIVE_STATES,
-    ActivationSpec,
-    FailureReason,
-    JobRequest,
-    JobState,
-)
-from actsearch.search import PreparedJob, make_pruner, make_sampler, prepare
+from actsearch.schemas import ACTIVE_STATES, ActivationSpec, JobRequest, JobState
+from actsearch.search import make_pruner, make_sampler, most_at_once, prepare
 from actsearch.space import Suggestion, suggest
 from actsearch.store import OptunaStorage, claims, jobs
-from actsearch.tasks import get_task, load
-from actsearch.training import Candidate, Cohort, Outcome, Plan, Rung, train
+from actsearch_workers.cohorts import CohortStopped, Context, Member, size_for, train_members
 from actsearch_workers.control import Control
 from actsearch_workers.messages import Run
-
-log = structlog.get_logger()
-
-
-class CohortStopped(Exception):
-    """The cohort is to stop at this rung: its job was cancelled or paused, or the worker is leaving."""
-
-
-@dataclass(frozen=True)
-class Member:
-    """A claimed trial with what it is to compute."""
-
-    claim: claims.Claim
-    trial: optuna.Trial
-    suggestion: Suggestion
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a slice works with."""
-
-    engine: Engine
-    storage: OptunaStorage
-    prepared: PreparedJob
-    order: Run
-    device: str
-    control: Control
-
-    @property
-    def request(self) -> JobRequest:
-        """The job's request."""
-        return self.prepared.request
 
 
 def run_slice(engine: Engine, order: Run, device: str, control: Control) -> bool:
@@ -81,8 +35,7 @@ def run_slice(engine: Engine, order: Run, device: str, control: Control) -> bool
             _close(context)
             return False
         try:
-            for cohort in _by_shape(members):
-                _train(context, cohort)
+            train_members(context, members)
         except CohortStopped:
             _release(context)
     return True
@@ -106,7 +59,14 @@ def _begin(engine: Engine, order: Run) -> JobRequest | None:
 
 
 def _claim(context: Context) -> list[Member]:
-    size = context.request.cohort_size or 8
+    # Trial 0's network stands for all: where shapes are searched, `train_members` gives each shape a size of its own.
+    shape = {
+        name.removeprefix("architecture."): value
+        for name, value in context.prepared.baseline_parameters.items()
+        if name.startswith("architecture.")
+    }
+    request = context.request
+    size = size_for(context, shape, most_at_once(request.sampler, request.budget.trials))
     with context.engine.begin() as connection:
         claimed = claims.claim(connection, context.order.job_id, context.order.runner, context.order.worker, size)
     if not claimed:
@@ -142,109 +102,7 @@ def _proposal(member: Member) -> claims.Proposal:
     return claims.Proposal(member.claim, member.suggestion.family, activations)
 
 
-def _by_shape(members: Sequence[Member]) -> list[list[Member]]:
-    """Members that share their architecture parameters, and so can train as one cohort."""
-
-    def shape(member: Member) -> str:
-        return repr(sorted(member.suggestion.architecture.items()))
-
-    return [list(group) for _, group in groupby(sorted(members, key=shape), key=shape)]
-
-
-# --- train ----------------------------------------------------------------------------------------
-
-
-def _train(context: Context, members: Sequence[Member]) -> None:
-    """Train members together; where that fails, one by one, so that only the culprit's trial fails."""
-    outcomes: list[Outcome] | None
-    try:
-        outcomes = _outcomes(context, members)
-    except CohortStopped:
-        raise
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        outcomes = _halved(context, members, FailureReason.out_of_memory, error)
-    except Exception as error:  # whatever a network raises is the trial's failure, not the job's
-        log.exception("cohort failed", job=str(context.order.job_id), trials=len(members))
-        outcomes = _halved(context, members, FailureReason.invalid, error)
-    if outcomes is not None:
-        _finish(context, members, outcomes)
-
-
-def _halved(
-    context: Context, members: Sequence[Member], reason: FailureReason, error: BaseException
-) -> list[Outcome] | None:
-    """Retry in halves what failed together; a single member fails for good."""
-    if len(members) == 1:
-        return [Outcome("failed", reason=reason, detail=f"{type(error).__name__}: {error}")]
-    middle = len(members) // 2
-    for part in (members[:middle], members[middle:]):
-        _train(context, part)
-    return None
-
-
-def _outcomes(context: Context, members: Sequence[Member]) -> list[Outcome]:
-    request = context.request
-    cohort = Cohort(
-        architecture=request.architecture.name,
-        parameters={**request.architecture.parameters, **members[0].suggestion.architecture},
-        candidates=[_candidate(request, member.suggestion) for member in members],
-    )
-    plan = Plan(request.training, device=context.device)
-    dataset = load(request.task.name, request.task.parameters)
-    return train(cohort, get_task(request.task.name), dataset, plan, lambda rung: _on_rung(context, members, rung))
-
-
-def _candidate(request: JobRequest, suggestion: Suggestion) -> Candidate:
-    def chosen(name: str) -> float:
-        return float(suggestion.training.get(name, getattr(request.training, name)))
-
-    return Candidate(
-        activations=suggestion.activations,
-        learning_rate=chosen("learning_rate"),
-        weight_decay=chosen("weight_decay"),
-        momentum=chosen("momentum"),
-    )
-
-
-def _on_rung(context: Context, members: Sequence[Member], rung: Rung) -> list[bool]:
-    """Report, and say who goes on: not the pruned, nor those that went to another runner meanwhile."""
-    at_rung = [members[position] for position in rung.positions]
-    reports = [claims.Report(m.claim, rung.epoch, metrics) for m, metrics in zip(at_rung, rung.metrics, strict=True)]
-    with context.engine.begin() as connection:
-        ours = claims.report(connection, reports)
-        state = jobs.get_state(connection, context.order.job_id)
-    if state != JobState.running or context.control.given_up:
-        raise CohortStopped
-    with context.storage.batch():
-        values = [_value(context, metrics) for metrics in rung.metrics]
-        for member, value in zip(at_rung, values, strict=True):
-            member.trial.report(value, rung.epoch)
-        last = rung.epoch >= context.request.training.epochs  # all its budget is spent: nothing to save by pruning
-        return [m.claim.trial_id in ours and (last or not m.trial.should_prune()) for m in at_rung]
-
-
-def _value(context: Context, metrics: Mapping[str, Any]) -> float:
-    return float(metrics[f"validation_{context.prepared.objective.metric}"])
-
-
 # --- finish ---------------------------------------------------------------------------------------
-
-
-def _finish(context: Context, members: Sequence[Member], outcomes: Sequence[Outcome]) -> None:
-    finishes = [_ending(context, member, outcome) for member, outcome in zip(members, outcomes, strict=True)]
-    with context.engine.begin() as connection:
-        claims.finish(connection, finishes)
-
-
-def _ending(context: Context, member: Member, outcome: Outcome) -> claims.Finish:
-    metrics = outcome.metrics
-    if outcome.state == "failed":
-        return claims.Finish(member.claim, "failed", None, metrics, outcome.reason, outcome.detail)
-    value = _value(context, metrics)
-    if not math.isfinite(value):
-        detail = f"{context.prepared.objective.metric} on the validation part is {value}"
-        return claims.Finish(member.claim, "failed", None, metrics, FailureReason.diverged, detail)
-    return claims.Finish(member.claim, outcome.state, value, metrics)
 
 
 def _release(context: Context) -> None:

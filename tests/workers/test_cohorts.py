@@ -1,0 +1,139 @@
+"""Cohorts of a runner: how many trials it takes at once, and what becomes of them when memory runs out."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+import torch
+from sqlalchemy import Engine, text
+
+from actsearch.schemas import JobRequest, Sampler
+from actsearch.search import most_at_once, prepare
+from actsearch.store import jobs
+from actsearch.training.stack import StackedTrials
+from actsearch_workers.control import Control
+from actsearch_workers.messages import Run
+from actsearch_workers.runner import run_slice
+
+REQUEST = {
+    "task": "digits",
+    "architecture": {"name": "mlp", "parameters": {"depth": 2, "width": 8}},
+    "space": {"families": ["relu", "elu", "tanh"]},
+    "training": {"epochs": 3, "batch_size": 256},
+    "budget": {"trials": 24},
+    "sampler": "random",
+    "pruner": "hyperband",
+}
+
+
+def submit(engine: Engine, **changes: Any) -> UUID:
+    prepared = prepare(JobRequest.model_validate(REQUEST | changes))
+    with engine.begin() as connection:
+        return jobs.create_job(
+            connection, prepared.request, prepared.objective, prepared.baseline, prepared.baseline_parameters
+        )
+
+
+def run(engine: Engine, job: UUID) -> bool:
+    return run_slice(engine, Run(job, runner=1, worker="here", seconds=120, attempts=3), "cpu", Control())
+
+
+def trials(engine: Engine, job: UUID) -> list[Any]:
+    query = "SELECT t.* FROM trials t JOIN jobs j USING (study_id) WHERE j.id = :job ORDER BY number"
+    with engine.connect() as connection:
+        return list(connection.execute(text(query), {"job": job}))
+
+
+@pytest.fixture
+def cohorts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the cohorts that were trained, in order."""
+    sizes: list[int] = []
+    step = StackedTrials.step
+
+    def noted(self: StackedTrials, *arguments: Any) -> torch.Tensor:
+        losses = step(self, *arguments)
+        if not sizes or sizes[-1] != len(losses):
+            sizes.append(len(losses))
+        return losses
+
+    monkeypatch.setattr(StackedTrials, "step", noted)
+    return sizes
+
+
+def test_memory_that_runs_out_halves_the_cohort_and_loses_no_trial(
+    engine: Engine, cohorts: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate = StackedTrials.evaluate
+    evaluations: list[int] = []
+
+    def scarce(self: StackedTrials, part: Any) -> Any:
+        size = len(self.parameter_counts())
+        evaluations.append(size)
+        if size > 6 and len(evaluations) > 1:  # after a first report, so that there is something to forget
+            raise torch.OutOfMemoryError("device is full")
+        return evaluate(self, part)
+
+    monkeypatch.setattr(StackedTrials, "evaluate", scarce)
+    job = submit(engine, pruner="none")
+
+    assert run(engine, job) is False
+
+    rows = trials(engine, job)
+    assert [row.state for row in rows] == ["complete"] * 24
+    assert all(sorted(row.curve) == sorted(row.intermediate) == ["1", "2", "3"] for row in rows)
+    assert all(row.attempt == 1 for row in rows)
+    assert cohorts[0] == 24
+    assert max(evaluations[evaluations.index(6) :]) <= 12  # what was too much is not tried again
+
+
+def test_a_restarted_cohort_is_pruned_as_if_nothing_had_happened(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = submit(engine)
+    run(engine, undisturbed)
+    step, calls = StackedTrials.step, []
+
+    def fails_once(self: StackedTrials, *arguments: Any) -> torch.Tensor:
+        calls.append(1)
+        if len(calls) == 9:  # in the second epoch: trials have been pruned
+            raise torch.OutOfMemoryError("device is full")
+        return step(self, *arguments)
+
+    monkeypatch.setattr(StackedTrials, "step", fails_once)
+    disturbed = submit(engine)
+    run(engine, disturbed)
+
+    states = [row.state for row in trials(engine, undisturbed)]
+    assert "pruned" in states
+    assert sorted(row.number for row in trials(engine, disturbed)) == list(range(24))
+    assert all(row.state in ("complete", "pruned") for row in trials(engine, disturbed))
+    assert all(list(row.curve) == list(row.intermediate) for row in trials(engine, disturbed))
+    assert "pruned" in [row.state for row in trials(engine, disturbed)]
+
+
+@pytest.mark.parametrize(("asked", "expected"), [({}, 24), ({"cohort_size": 5}, 5), ({"sampler": "tpe"}, 10)])
+def test_the_cohort_is_as_large_as_network_sampler_and_request_allow(
+    engine: Engine, cohorts: list[int], asked: dict[str, Any], expected: int
+) -> None:
+    run(engine, submit(engine, pruner="none", **asked))
+    assert cohorts[0] == expected
+
+
+def test_each_shape_trains_as_a_cohort_of_its_own(engine: Engine, cohorts: list[int]) -> None:
+    space = REQUEST["space"] | {"architecture": {"width": {"choices": [8, 16]}}}
+    job = submit(engine, pruner="none", space=space)
+
+    run(engine, job)
+
+    rows = trials(engine, job)
+    assert {row.state for row in rows} == {"complete"}
+    by_width = [sum(row.params["architecture.width"] == width for row in rows) for width in (8, 16)]
+    assert sorted(cohorts) == sorted(by_width)
+
+
+def test_a_sampler_that_learns_sees_results_before_it_has_spent_the_budget() -> None:
+    assert most_at_once(Sampler(name="random"), 500) == 500
+    assert most_at_once(Sampler(name="tpe"), 200) == 50
+    assert most_at_once(Sampler(name="gp"), 12) == 10
