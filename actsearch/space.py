@@ -13,7 +13,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from actsearch.activations import families, get_family
+from actsearch.activations import distinct_families, get_family
 from actsearch.activations.declaration import Family
 from actsearch.schemas import (
     ActivationSpec,
@@ -83,7 +83,9 @@ def compile_space(request: JobRequest, groups: Sequence[str], architecture: Sequ
         architecture: the parameters that the architecture declares.
     """
     chosen = (
-        [FamilyChoice(name=name) for name in families()] if request.space.families == "all" else request.space.families
+        [FamilyChoice(name=name) for name in distinct_families()]
+        if request.space.families == "all"
+        else request.space.families
     )
     spaces = {choice.name: _family_space(get_family(choice.name), choice) for choice in chosen}
     baseline = request.baseline

@@ -16,11 +16,12 @@ from actsearch.activations import soft as soft
 from actsearch.activations import thresholds as thresholds
 from actsearch.activations import periodic as periodic
 from actsearch.activations import learned as learned
+from actsearch.activations import blends as blends
 from actsearch.activations import rational as rational
 
 # isort: on
 from actsearch.activations.curve import Curve, curve
-from actsearch.activations.declaration import Family, Parameter, families, family, get_family
+from actsearch.activations.declaration import Family, Parameter, distinct_families, families, family, get_family
 from actsearch.activations.describe import describe
 from actsearch.activations.fingerprint import fingerprint
 from actsearch.activations.gain import derivative_second_moment, gain, second_moment
@@ -36,6 +37,7 @@ __all__ = [
     "curve",
     "derivative_second_moment",
     "describe",
+    "distinct_families",
     "families",
     "family",
     "fingerprint",

@@ -57,6 +57,7 @@ class Family:
             `nn.LeakyReLU({slope})`; None where torch has none.
         initial_gain: `initial_gain(**parameters)`, the gain of weights where the family asks for one of its own
             (SIREN); None for the one that keeps the second moment (`gain`).
+        alias_of: the family that computes the same under another name; a search over all families takes only that.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Family:
     quantisation_friendly: bool = False
     torch_module: str | None = None
     initial_gain: Callable[..., float] | None = None
+    alias_of: str | None = None
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -106,6 +108,7 @@ def family(
     quantisation_friendly: bool = False,
     torch_module: str | None = None,
     initial_gain: Callable[..., float] | None = None,
+    alias_of: str | None = None,
 ) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
     """Register the decorated function as a family; see `Family` for the arguments.
 
@@ -129,6 +132,7 @@ def family(
             quantisation_friendly=quantisation_friendly,
             torch_module=torch_module,
             initial_gain=initial_gain,
+            alias_of=alias_of,
         )
         if declared.name in _FAMILIES:
             raise ValueError(f"family {declared.name!r} is already declared")
@@ -141,6 +145,11 @@ def family(
 def families() -> Mapping[str, Family]:
     """All declared families by name, in catalogue order."""
     return dict(_FAMILIES)
+
+
+def distinct_families() -> Mapping[str, Family]:
+    """The families that are not another name of one that is here too: what a search over all of them takes."""
+    return {name: found for name, found in _FAMILIES.items() if found.alias_of is None}
 
 
 def get_family(name: str) -> Family:

@@ -20,6 +20,7 @@ def describe(family: Family) -> FamilyInfo:
         bounded=family.bounded,
         cost=family.cost,
         tags=list(family.tags),
+        alias_of=family.alias_of,
     )
 
 

@@ -64,6 +64,7 @@ def selu(x: Tensor) -> Tensor:
     smooth=True,
     monotone=True,
     cost="exponential",
+    learned="scalar",
 )
 def pelu(x: Tensor, a: float | Tensor, b: float | Tensor) -> Tensor:
     """Exponential linear unit with one slope at zero for both halves; a and b are kept at 0.1 or more."""
@@ -80,6 +81,7 @@ def pelu(x: Tensor, a: float | Tensor, b: float | Tensor) -> Tensor:
     },
     monotone=True,
     cost="exponential",
+    learned="channel",
 )
 def mpelu(x: Tensor, alpha: float | Tensor, beta: float | Tensor) -> Tensor:
     """Exponential linear unit with depth and steepness apart; beta is kept at 0.1 or more."""

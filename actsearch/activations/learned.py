@@ -53,30 +53,6 @@ def apl(x: Tensor, a1: float | Tensor, b1: float | Tensor, a2: float | Tensor, b
 
 
 @family(
-    formula="w_identity x + w_relu relu(x) + w_elu elu(x) + w_tanh tanh(x) + w_swish silu(x)",
-    reference="Suetfeld et al. 2018, Adaptive blending units; Manessi & Rozza 2018",
-    parameters={
-        f"w_{name}": coefficient(0.2, f"weight of {name}") for name in ("identity", "relu", "elu", "tanh", "swish")
-    },
-    monotone=True,
-    cost="composite",
-    learned="scalar",
-)
-def blend(
-    x: Tensor,
-    *,
-    w_identity: float | Tensor,
-    w_relu: float | Tensor,
-    w_elu: float | Tensor,
-    w_tanh: float | Tensor,
-    w_swish: float | Tensor,
-) -> Tensor:
-    """Adaptive blending unit: five functions with free weights, equal at first."""
-    smooth = w_elu * F.elu(x) + w_tanh * torch.tanh(x) + w_swish * F.silu(x)
-    return w_identity * x + w_relu * F.relu(x) + smooth
-
-
-@family(
     formula="base silu(x) + sum over k = 0..8 of c_k B((x - k + 4)), B the cubic B-spline",
     reference="Liu et al. 2024, KAN: Kolmogorov-Arnold networks; Bohra et al. 2020",
     parameters={"base": coefficient(1.0, "weight of silu")}

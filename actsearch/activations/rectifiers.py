@@ -1,4 +1,4 @@
-"""Rectifiers: piecewise linear or quadratic functions that switch at zero."""
+"""Rectifiers, piecewise linear or quadratic functions that switch at zero, and the identity that they are made of."""
 
 from __future__ import annotations
 
@@ -7,6 +7,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from actsearch.activations.declaration import Parameter, family
+
+
+@family(
+    formula="x",
+    reference="torch.nn.Identity; the gate of bilinear units, Shazeer 2020",
+    smooth=True,
+    monotone=True,
+    quantisation_friendly=True,
+    torch_module="nn.Identity()",
+)
+def identity(x: Tensor) -> Tensor:
+    """No activation at all: a control, and what a layer without one is given."""
+    return x
 
 
 @family(

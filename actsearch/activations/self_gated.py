@@ -42,6 +42,7 @@ def tanhexp(x: Tensor) -> Tensor:
     reference="Fernandez & Mali 2024, TeLU activation function for fast and stable deep learning",
     smooth=True,
     cost="composite",
+    alias_of="tanhexp",
 )
 def telu(x: Tensor) -> Tensor:
     """Hyperbolic tangent exponential linear unit; the same function as `tanhexp`."""

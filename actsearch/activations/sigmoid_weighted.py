@@ -116,6 +116,7 @@ def eswish(x: Tensor, k: float | Tensor) -> Tensor:
     },
     smooth=True,
     cost="exponential",
+    learned="channel",
 )
 def acon_c(x: Tensor, p1: float | Tensor, p2: float | Tensor, beta: float | Tensor) -> Tensor:
     """Smooth maximum of two lines."""

@@ -24,6 +24,19 @@ def softplus(x: Tensor, beta: float | Tensor) -> Tensor:
 
 
 @family(
+    formula="(ln(1 + exp(beta x)) - ln(2)) / beta",
+    reference="Schuett et al. 2017, SchNet: a continuous-filter convolutional neural network for quantum interactions",
+    parameters={"beta": Parameter(1.0, 0.5, 10.0, log=True, description="sharpness of the bend")},
+    smooth=True,
+    monotone=True,
+    cost="composite",
+)
+def shifted_softplus(x: Tensor, beta: float | Tensor) -> Tensor:
+    """Softplus moved through the origin: without its mean of 0.8, which deep plain networks suffer from."""
+    return (F.softplus(beta * x) - 0.6931471805599453) / beta
+
+
+@family(
     formula="(x + sqrt(x^2 + b)) / 2",
     reference="Barron 2021, Squareplus: a softplus-like algebraic rectifier",
     parameters={"b": Parameter(4.0, 0.1, 10.0, description="width of the bend")},

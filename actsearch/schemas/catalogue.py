@@ -35,7 +35,12 @@ class ParameterInfo(Schema):
 
 
 class FamilyInfo(Schema):
-    """A family of the catalogue."""
+    """A family of the catalogue.
+
+    Args:
+        gain: of the default parameters, see the catalogue's docs.
+        alias_of: the family that computes the same under another name.
+    """
 
     name: str
     formula: str
@@ -47,6 +52,7 @@ class FamilyInfo(Schema):
     bounded: bool
     cost: str
     tags: list[str]
+    alias_of: str | None = None
 
 
 class ArchitectureInfo(Schema):

@@ -204,6 +204,10 @@ def _space_problems(request: JobRequest, architecture: Architecture) -> Iterator
         if choice.name in seen:
             yield FieldProblem(f"space.families.{i}.name", f"{choice.name} is listed twice; leave one out")
         seen.add(choice.name)
+        other = families()[choice.name].alias_of
+        if other in {c.name for c in _choices(request)}:
+            message = f"{choice.name} is another name of {other}, which is listed too; leave one out"
+            yield FieldProblem(f"space.families.{i}.name", message)
         yield from _family_problems(f"space.families.{i}", choice)
     declared = {info.name: info for info in architecture.parameters}
     for name, searched in request.space.architecture.items():

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actsearch.activations import curve, families, fingerprint
+from actsearch.activations import curve, distinct_families, families, fingerprint
 from actsearch.schemas import ActivationSpec
+
+WEIGHTS = ("w_identity", "w_relu", "w_elu", "w_tanh", "w_swish")
 
 
 def spec(name: str, learned: str | None = "fixed", **parameters: float) -> ActivationSpec:
@@ -33,6 +35,8 @@ def spec(name: str, learned: str | None = "fixed", **parameters: float) -> Activ
         (spec("apl", a1=0, a2=0), spec("relu")),
         (spec("spline"), spec("silu")),
         (spec("eswish", k=1), spec("silu")),
+        (spec("blend_affine", **dict.fromkeys(WEIGHTS, 0.7)), spec("blend", **dict.fromkeys(WEIGHTS, 0.2))),
+        (spec("blend_softmax", **dict.fromkeys(WEIGHTS, 3.0)), spec("blend", **dict.fromkeys(WEIGHTS, 0.2))),
     ],
     ids=lambda s: s.family,
 )
@@ -67,8 +71,23 @@ def test_different_functions_part(one: ActivationSpec, other: ActivationSpec) ->
     assert fingerprint(one) != fingerprint(other)
 
 
-def test_default_families_are_mostly_distinct() -> None:
-    assert len({fingerprint(spec(name)) for name in families()}) >= len(families()) - 10
+def test_aliases_compute_what_they_say() -> None:
+    aliases = {name: found.alias_of for name, found in families().items() if found.alias_of}
+    assert aliases["telu"] == "tanhexp"
+    for name, other in aliases.items():
+        assert fingerprint(spec(name)) == fingerprint(spec(other))
+        assert other in distinct_families()
+
+
+def test_a_search_over_all_families_holds_no_function_twice() -> None:
+    """Two families are one candidate where their functions stay equal when their hyperparameters move alike."""
+    seen: dict[tuple[str, ...], str] = {}
+    for name, found in distinct_families().items():
+        shares = (0.0, 0.3, 1.0) if found.parameters else (0.0,)
+        points = [{n: p.low + s * (p.high - p.low) for n, p in found.parameters.items()} for s in shares]
+        prints = tuple(fingerprint(spec(name, None, **point)) for point in points)
+        assert prints not in seen, f"{name} and {seen[prints]} are one function: declare alias_of"
+        seen[prints] = name
 
 
 def test_curve_samples_value_and_derivative() -> None:

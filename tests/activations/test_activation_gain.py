@@ -45,6 +45,7 @@ def test_he_and_lecun_are_special_cases() -> None:
         ("aptx", {}, 1.509),
         ("pflu", {}, 1.554),
         ("softplus", {}, 1.04),
+        ("shifted_softplus", {}, 1.876),
         ("softsign", {}, 2.338),
         ("tanh", {}, 1.593),
         ("scaled_tanh", {}, 1.154),

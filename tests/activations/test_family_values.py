@@ -43,6 +43,10 @@ def splines(x: Any, base: float, **c: float) -> Any:
     return total
 
 
+def blended(x: Any, weights: Any) -> Any:
+    return weights @ [x, relu(x), np.where(x > 0, x, np.expm1(np.minimum(x, 0))), tanh(x), x * sigma(x)]
+
+
 PUBLISHED: dict[str, Callable[..., Any]] = {
     "capped_relu": lambda x, cap: np.clip(x, 0, cap),
     "shifted_relu": lambda x, shift, offset: np.maximum(x - shift, 0) + offset,
@@ -79,6 +83,7 @@ PUBLISHED: dict[str, Callable[..., Any]] = {
     "arctan": np.arctan,
     "isru": lambda x, alpha: x / np.sqrt(1 + alpha * x**2),
     "isrlu": lambda x, alpha: np.where(x >= 0, x, x / np.sqrt(1 + alpha * x**2)),
+    "shifted_softplus": lambda x, beta: (soft(beta * x) - np.log(2)) / beta,
     "squareplus": lambda x, b: (x + np.sqrt(x**2 + b)) / 2,
     "sine": lambda x, omega: np.sin(omega * x),
     "finer": lambda x, omega: np.sin(omega * (np.abs(x) + 1) * x),
@@ -90,13 +95,9 @@ PUBLISHED: dict[str, Callable[..., Any]] = {
         x >= t_r, t_r + a_r * (x - t_r), np.where(x <= t_l, t_l + a_l * (x - t_l), x)
     ),
     "apl": lambda x, a1, b1, a2, b2: relu(x) + a1 * np.maximum(0, b1 - x) + a2 * np.maximum(0, b2 - x),
-    "blend": lambda x, w_identity, w_relu, w_elu, w_tanh, w_swish: (
-        w_identity * x
-        + w_relu * relu(x)
-        + w_elu * np.where(x > 0, x, np.expm1(x))
-        + w_tanh * tanh(x)
-        + w_swish * x * sigma(x)
-    ),
+    "blend": lambda x, **w: blended(x, np.array(list(w.values()))),
+    "blend_affine": lambda x, **w: blended(x, np.array(list(w.values())) + (1 - sum(w.values())) / 5),
+    "blend_softmax": lambda x, **w: blended(x, special.softmax(list(w.values()))),
     "spline": splines,
 } | {f"rational_{name}": ratio for name in INITIAL}
 

@@ -30,6 +30,7 @@ def _leaky(**parameters: Any) -> dict[str, Any]:
         ({"baseline": {"family": "elu", "parameters": {"alpha": -3}}}, "baseline.parameters.alpha", None),
         ({"space": {"families": ["relu", "gelo"]}}, "space.families.1.name", "gelu"),
         ({"space": {"families": ["relu", "relu"]}}, "space.families.1.name", None),
+        ({"space": {"families": ["telu", "relu", "tanhexp"]}}, "space.families.0.name", None),
         ({"space": _leaky(slope=7)}, "space.families.0.parameters.slope", None),
         ({"space": _leaky(slope={"low": 0.1, "high": 9})}, "space.families.0.parameters.slope.high", None),
         ({"space": _leaky(leak=0.1)}, "space.families.0.parameters.leak", "slope"),
