@@ -11,6 +11,7 @@ from actsearch.tasks.declaration import Part
 from actsearch.training.network import Trials
 
 DEAD_SLOPE = 1e-6
+NEAR_ZERO = 1e-3
 
 
 def dead_fraction(trials: Trials, part: Part) -> list[dict[str, object]]:
@@ -26,6 +27,20 @@ def dead_fraction(trials: Trials, part: Part) -> list[dict[str, object]]:
     return [
         {"dead_fraction": share, "dead_fraction_by_site": dict(zip(dead, row, strict=True))}
         for share, row in zip(overall, by_site, strict=True)
+    ]
+
+
+def activation_sparsity(trials: Trials, part: Part) -> list[dict[str, object]]:
+    """`activation_sparsity` (mean over sites) and `activation_sparsity_by_site`, for each trial, in [0, 1].
+
+    The share of a site's outputs over the part that are zero or nearly so, |f(x)| < 1e-3: about half for ReLU with
+    centred inputs, next to nothing for tanh.
+    """
+    shares = trials.near_zero(part, NEAR_ZERO)  # each (K,)
+    by_site = torch.stack(list(shares.values()), 1)  # (K, sites)
+    return [
+        {"activation_sparsity": mean, "activation_sparsity_by_site": dict(zip(shares, row, strict=True))}
+        for mean, row in zip(by_site.mean(1).tolist(), by_site.tolist(), strict=True)
     ]
 
 

@@ -16,7 +16,8 @@ from actsearch.errors import TrainingError
 from actsearch.schemas import FailureReason, Training
 from actsearch.tasks.declaration import Dataset, Part, Task
 from actsearch.training.batches import batches, on_device, steps_per_epoch
-from actsearch.training.diagnostics import columns, dead_fraction, gradient_ratios
+from actsearch.training.diagnostics import activation_sparsity, columns, dead_fraction, gradient_ratios
+from actsearch.training.environment import device_name, forget_peak_memory, peak_memory, versions
 from actsearch.training.failures import failure_reason
 from actsearch.training.network import Trials
 from actsearch.training.noise import derived_seed, preserved_noise
@@ -91,8 +92,15 @@ class _Run:
         self._records = {place: _Record() for place in self._places}
         self._outcomes: dict[int, Outcome] = {}
         self._clock = time.perf_counter()
+        device = torch.device(plan.device)
+        self._environment = {
+            "device": plan.device,
+            "device_name": device_name(device),
+            "cohort_size": len(modules),
+            "versions": versions(),
+        }
         with self._guarded():
-            device = torch.device(plan.device)
+            forget_peak_memory(device)
             self._train, self._validation, self._test = on_device(dataset, device)
             candidates = [cohort.candidates[place] for place in self._places]
             self._trials = _trials([modules[p] for p in self._places], candidates, task, plan.training, device)
@@ -151,7 +159,7 @@ class _Run:
         if not places:
             return
         for place in places:
-            self._outcomes[place] = replace(outcome(place), metrics=self._records[place].final())
+            self._outcomes[place] = replace(outcome(place), metrics=self._final(place))
         rows = [row for row, place in enumerate(self._places) if place not in places]
         self._places = [self._places[row] for row in rows]
         if rows:
@@ -172,9 +180,18 @@ class _Run:
         self._note(columns(metrics), epochs=0)
         ratios = gradient_ratios(self._trials, self._first_batch())
         dead = dead_fraction(self._trials, self._validation)
-        self._note([d | {"gradient_ratio": r} for d, r in zip(dead, ratios, strict=True)], epochs=0)
+        sparse = activation_sparsity(self._trials, self._validation)
+        self._note([d | s | {"gradient_ratio": r} for d, s, r in zip(dead, sparse, ratios, strict=True)], epochs=0)
         for place in self._places:
-            self._outcomes[place] = Outcome("complete", metrics=self._records[place].final())
+            self._outcomes[place] = Outcome("complete", metrics=self._final(place))
+
+    def _final(self, place: int) -> dict[str, object]:
+        """All that is recorded of a trial that leaves."""
+        peak = peak_memory(torch.device(self._plan.device))
+        return self._records[place].final() | {
+            "seed": self._training.seed,
+            "environment": self._environment | {"peak_memory_bytes": peak},
+        }
 
     def _first_batch(self) -> Part:
         return tuple(tensor[: self._batch_size] for tensor in self._train)

@@ -25,6 +25,10 @@ class Trials(Protocol):
         """For each site the largest |f'(x)| of each channel over a part, (K, channels), in evaluation mode."""
         ...
 
+    def near_zero(self, part: Part, bound: float) -> dict[str, Tensor]:
+        """For each site the share of outputs over a part with |f(x)| < bound, (K,), in evaluation mode."""
+        ...
+
     def gradient_norms(self, batch: Part) -> tuple[Tensor, Tensor]:
         """Norms of the loss's gradient by the weights of the first and of the last layer, each (K,)."""
         ...

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
+from torch.utils.hooks import RemovableHandle
 
 from actsearch.schemas import Training
 from actsearch.tasks.declaration import Part, Task
@@ -58,14 +59,27 @@ class PlainTrial:
             slopes = _slopes(activation, inputs[0])
             found[activation.site] = torch.maximum(found.get(activation.site, slopes), slopes)
 
+        self._observe(part, [a.register_forward_pre_hook(record) for a in site_activations(self._module).values()])
+        return {site: slopes.unsqueeze(0) for site, slopes in found.items()}
+
+    def near_zero(self, part: Part, bound: float) -> dict[str, Tensor]:
+        """For each site the share of outputs with |f(x)| < bound, (1,)."""
+        found: dict[str, list[Tensor]] = {}
+
+        def record(activation: SiteActivation, _: tuple[Tensor, ...], output: Tensor) -> None:
+            found.setdefault(activation.site, []).append((output.abs() < bound).float().mean() * len(output))
+
+        self._observe(part, [a.register_forward_hook(record) for a in site_activations(self._module).values()])
+        return {site: torch.stack(sums).sum().unsqueeze(0) / len(part[0]) for site, sums in found.items()}
+
+    @torch.no_grad()
+    def _observe(self, part: Part, hooks: Sequence[RemovableHandle]) -> None:
+        """Run the network over a part in evaluation mode, for the sake of hooks that are removed afterwards."""
         self._module.eval()
-        hooks = [a.register_forward_pre_hook(record) for a in site_activations(self._module).values()]
-        with torch.no_grad():
-            for piece in pieces(part, self._piece):
-                self._module(piece[0])
+        for piece in pieces(part, self._piece):
+            self._module(piece[0])
         for hook in hooks:
             hook.remove()
-        return {site: slopes.unsqueeze(0) for site, slopes in found.items()}
 
     def gradient_norms(self, batch: Part) -> tuple[Tensor, Tensor]:
         """Norms of the gradient by the first and the last layer's weights, each (1,)."""

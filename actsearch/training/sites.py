@@ -65,7 +65,7 @@ class StackedSite(nn.Module):
         self._slots = tuple(self._parameters)
         # Batched wherever the trials are: tells the batching rule apart from a `vmap` that the task's loss may use.
         self.register_buffer("trial", torch.zeros(()))
-        self.slopes: dict[str, Tensor] | None = None
+        self.observer: Observer | None = None
         self.arrange(specs)
 
     def arrange(self, specs: Sequence[ActivationSpec]) -> None:
@@ -93,14 +93,16 @@ class StackedSite(nn.Module):
         return values[0] if len(set(values)) == 1 else torch.tensor(values, device=self._device)
 
     def forward(self, x: Tensor) -> Tensor:
-        """f(x) of the trial, shape of `x`; also records |f'(x)| where `slopes` asks for it."""
+        """f(x) of the trial, shape of `x`; tells the observer, if there is one."""
         slots = [self._parameters[name] for name in self._slots]
-        if self.slopes is not None:
-            self.slopes[self.site] = self._largest_slopes(x, slots)
-        return _applied(x, self.trial, self, 0, self.axis % x.dim(), *slots)
+        value = _applied(x, self.trial, self, 0, self.axis % x.dim(), *slots)
+        if self.observer is not None:
+            self.observer.recorded[self.site] = self.observer.observe(self, x, value)
+        return value
 
-    def _largest_slopes(self, x: Tensor, slots: Sequence[Tensor | None]) -> Tensor:
+    def largest_slopes(self, x: Tensor, _: Tensor) -> Tensor:
         """The largest |f'(x)| of each channel, (channels,)."""
+        slots = [self._parameters[name] for name in self._slots]
         axis = self.axis % x.dim()
         slope = _applied(x, self.trial, self, 1, axis, *slots)
         return slope.detach().abs().movedim(axis, 0).flatten(1).amax(1)
@@ -134,6 +136,18 @@ class StackedSite(nn.Module):
             return group.function(x, **values)
         with site_noise(self.site, x.device):
             return _same_noise(group.function, x, values, training=self.training)
+
+
+Observe = Callable[[StackedSite, Tensor, Tensor], Tensor]
+"""What to keep of a site's input and output in a forward pass, both of one trial."""
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Keeps what `observe` makes of each site, in `recorded` by the site's name."""
+
+    observe: Observe
+    recorded: dict[str, Tensor]
 
 
 class _SiteOperation(torch.autograd.Function):

@@ -21,7 +21,7 @@ from actsearch.training.batches import pieces
 from actsearch.training.build import site_activations
 from actsearch.training.network import weight_names
 from actsearch.training.optimisers import clip_rows, stacked_optimiser
-from actsearch.training.sites import StackedSite, slot_name
+from actsearch.training.sites import Observe, Observer, StackedSite, slot_name
 from actsearch.training.types import Candidate
 
 Named = dict[str, Tensor]
@@ -107,26 +107,37 @@ class StackedTrials:
         found = [forward(parameters, self._buffers, piece[0]) for piece in pieces(part, self._piece)]  # (K, n, ...)
         return dict(torch.vmap(lambda y: self._task.metrics(y, part))(torch.cat(found, dim=1)))
 
-    @torch.no_grad()
     def largest_slopes(self, part: Part) -> dict[str, Tensor]:
         """For each site the largest |f'(x)| of each channel, (K, channels)."""
+        found: Named = {}
+        for _, slopes in self._observed(part, StackedSite.largest_slopes):
+            found = {name: torch.maximum(found.get(name, new), new) for name, new in slopes.items()}
+        return found
+
+    def near_zero(self, part: Part, bound: float) -> dict[str, Tensor]:
+        """For each site the share of outputs with |f(x)| < bound, (K,)."""
+        found: Named = {}
+        for size, shares in self._observed(part, lambda site, _, value: (value.abs() < bound).float().mean()):
+            found = {name: found.get(name, 0.0) + share * size for name, share in shares.items()}
+        return {name: total / len(part[0]) for name, total in found.items()}
+
+    @torch.no_grad()
+    def _observed(self, part: Part, observe: Observe) -> Iterator[tuple[int, Named]]:
+        """What `observe` finds at each site, (K, ...), and of how many samples, for each piece of a part."""
         self._template.eval()
 
-        def slopes(parameters: Named, buffers: Named, x: Tensor) -> Named:
+        def observations(parameters: Named, buffers: Named, x: Tensor) -> Named:
             recorded: Named = {}
             for site in self._sites.values():
-                site.slopes = recorded
+                site.observer = Observer(observe, recorded)
             self._predict(parameters, buffers)(x)
             return recorded
 
-        found: Named = {}
-        forward = torch.vmap(slopes, in_dims=(0, 0, None), randomness="same")
+        forward = torch.vmap(observations, in_dims=(0, 0, None), randomness="same")
         for piece in pieces(part, self._piece):
-            for name, new in forward(self._layout.views(self._matrix), self._buffers, piece[0]).items():
-                found[name] = torch.maximum(found.get(name, new), new)
+            yield len(piece[0]), forward(self._layout.views(self._matrix), self._buffers, piece[0])
         for site in self._sites.values():
-            site.slopes = None
-        return found
+            site.observer = None
 
     def gradient_norms(self, batch: Part) -> tuple[Tensor, Tensor]:
         """Norms of the gradient by the first and the last layer's weights, each (K,)."""

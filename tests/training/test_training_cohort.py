@@ -67,8 +67,9 @@ def test_alone_and_in_a_cohort_a_trial_learns_the_same(
         alone = train_toy([one], architecture, parameters, epochs=2, **training)
         assert_same_curve(alone.curves[0], together.curves[place])
         expected, found = dict(alone.outcomes[0].metrics), dict(together.outcomes[place].metrics)
-        sites, sites_found = expected.pop("dead_fraction_by_site"), found.pop("dead_fraction_by_site")
-        assert sites_found == pytest.approx(sites, abs=1e-6)
+        for name in ("dead_fraction_by_site", "activation_sparsity_by_site"):
+            assert found.pop(name) == pytest.approx(expected.pop(name), abs=0.01 if "sparsity" in name else 1e-6)
+        assert (expected.pop("environment")["cohort_size"], found.pop("environment")["cohort_size"]) == (1, 10)
         assert expected.pop("seconds") > 0 < found.pop("seconds")
         assert found == pytest.approx(expected, rel=5 * TOLERANCE, abs=1e-5)
 
