@@ -1,0 +1,163 @@
+"""What confirmation finds: replicates on fresh seeds, and the verdict they give."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from pydantic import Field
+
+from actsearch.schemas.base import Scalar, Schema
+from actsearch.schemas.requests import ActivationSpec
+from actsearch.schemas.states import TrialState
+from actsearch.schemas.trials import Failure
+
+
+class Outcome(StrEnum):
+    """What a comparison with the baseline shows at the stated level."""
+
+    better = "better"
+    worse = "worse"
+    no_difference = "no_difference"
+
+
+class Ending(StrEnum):
+    """Why confirmation ended when it did."""
+
+    planned = "planned"
+    early = "early"
+    extended = "extended"
+    nothing_to_compare = "nothing_to_compare"
+
+
+class Evaluation(Schema):
+    """One network trained in confirmation: an arm (the baseline or a finalist) on one fresh seed.
+
+    Args:
+        arm: 0 for the baseline, from 1 on the finalists in order of the search's ranking.
+        trial: number of the trial whose activation and hyperparameters are trained again.
+        replicate: position of the seed, from 0; arms with the same one are compared with each other.
+        metrics: as a trial's.
+    """
+
+    id: UUID
+    job_id: UUID
+    arm: int
+    trial: int
+    replicate: int
+    seed: int
+    state: TrialState
+    metrics: dict[str, Any]
+    failure: Failure | None
+    attempt: int
+    worker: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class Interval(Schema):
+    """A confidence interval."""
+
+    low: float
+    high: float
+
+
+class Difference(Schema):
+    """A finalist compared with the baseline, seed by seed, on one part of the data; positive is better.
+
+    Args:
+        metric: what is compared, `validation_accuracy` or `test_accuracy`, say.
+        pairs: seeds on which both completed.
+        baseline, candidate: means over them.
+        difference, sd: mean and standard deviation of the differences, turned so that positive is better.
+        interval: of the mean difference at the verdict's level, by Student's t.
+        bootstrap: the same by the BCa bootstrap.
+        p_t, p_wilcoxon, p_sign_flip: two-sided, of that one comparison.
+        p_corrected: what decides: the larger of `p_t` and `p_sign_flip`, corrected for the number of finalists (Holm).
+        wins, losses, ties: seeds on which the finalist was better, worse, equal.
+    """
+
+    metric: str
+    pairs: int
+    baseline: float
+    candidate: float
+    difference: float
+    sd: float
+    interval: Interval
+    bootstrap: Interval | None
+    p_t: float
+    p_wilcoxon: float
+    p_sign_flip: float
+    p_corrected: float
+    wins: int
+    losses: int
+    ties: int
+    outcome: Outcome
+    words: str
+
+
+class Arm(Schema):
+    """An activation with its hyperparameters as confirmation trained it.
+
+    Args:
+        trial_id, trial: the trial of the search that it stands for.
+        parameters: what else was searched, by Optuna name.
+        completed, failed: replicates; a finalist that failed by itself on any seed is not called better.
+        costs: means over its replicates: `parameters`, `seconds` of training, and latency or quantisation figures
+            where the job measures them.
+    """
+
+    trial_id: UUID
+    trial: int
+    family: str
+    activations: dict[str, ActivationSpec]
+    parameters: dict[str, Scalar | None]
+    completed: int
+    failed: int
+    costs: dict[str, float] = Field(default_factory=dict)
+
+
+class Finalist(Arm):
+    """An arm compared with the baseline; None where fewer than two seeds can be compared."""
+
+    validation: Difference | None
+    test: Difference | None
+
+
+class Verdict(Schema):
+    """What confirmation found.
+
+    Args:
+        outcome: of the chosen finalist on the test part, which neither the search nor the choice has seen.
+        words: the verdict in a sentence.
+        chosen: number of the finalist's trial with the best mean on the validation part; None without finalists.
+        winner: number of the trial to use: `chosen` where it is better, else the baseline's.
+        level: confidence level of the intervals; 1 - level bounds the chance that any finalist on a part is called
+            different while none is.
+        seeds: the fresh seeds, in order of replicates.
+        alpha: the part of 1 - level that the deciding look could spend (docs/verdict.md).
+        ending: why it ended with so many seeds.
+        finalists: in order of the search's ranking.
+    """
+
+    outcome: Outcome
+    words: str
+    chosen: int | None
+    winner: int
+    metric: str
+    level: float
+    alpha: float
+    seeds: list[int]
+    ending: Ending
+    baseline: Arm
+    finalists: list[Finalist]
+
+
+class ConfirmationProgress(Schema):
+    """How far confirmation is, in networks to train; more may come where the answer is still open."""
+
+    planned: int
+    finished: int
+    running: int
