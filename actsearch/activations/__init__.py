@@ -24,7 +24,7 @@ from actsearch.activations.curve import Curve, curve
 from actsearch.activations.declaration import Family, Parameter, distinct_families, families, family, get_family
 from actsearch.activations.describe import describe
 from actsearch.activations.fingerprint import fingerprint
-from actsearch.activations.gain import derivative_second_moment, gain, second_moment
+from actsearch.activations.gain import derivative_second_moment, gain, largest_second_moment, second_moment
 from actsearch.activations.module import Activation
 from actsearch.activations.resolution import learned_names, resolve
 from actsearch.activations.snippet import snippet
@@ -43,6 +43,7 @@ __all__ = [
     "fingerprint",
     "gain",
     "get_family",
+    "largest_second_moment",
     "learned_names",
     "resolve",
     "second_moment",

@@ -44,6 +44,16 @@ def second_moment(spec: ActivationSpec) -> float:
     return _moments(full.family, tuple(full.parameters.items()))[0]
 
 
+def largest_second_moment(spec: ActivationSpec, pieces: int) -> float:
+    """E[max(f(z_1), ..., f(z_pieces))²] for independent z_i ~ N(0, 1), by quadrature in float64: that of a maxout."""
+    full = resolve(spec)
+    points, weights = _gaussian_rule()
+    value, _ = value_and_derivative(full.family, full.parameters, points)
+    ordered, places = value.sort()
+    at_most = weights[places].cumsum(0) ** pieces  # (N,) P(max <= ordered)
+    return float(at_most.diff(prepend=at_most.new_zeros(1)) @ ordered.square())
+
+
 def derivative_second_moment(spec: ActivationSpec) -> float:
     """E[f'(z)²] for z ~ N(0, 1), by quadrature in float64.
 

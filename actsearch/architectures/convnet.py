@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from actsearch.architectures.declaration import InputSpec, Sites, architecture
-from actsearch.architectures.initialisation import gain_of, initialise
+from actsearch.architectures.initialisation import initialise
 from actsearch.architectures.normalisation import NORM, needs_bias, normalisation
+from actsearch.architectures.units import UNIT, Unit
 from actsearch.schemas import ParameterInfo
 
 
@@ -20,16 +21,28 @@ from actsearch.schemas import ParameterInfo
         ParameterInfo(name="layers", type="int", default=2, low=1, high=16, description="convolutions a stage"),
         NORM,
         ParameterInfo(name="dropout", type="float", default=0.0, low=0.0, high=0.9, description="before the output"),
+        *UNIT,
     ),
 )
 def convnet(
-    spec: InputSpec, sites: Sites, *, channels: int, stages: int, layers: int, norm: str, dropout: float
+    spec: InputSpec,
+    sites: Sites,
+    *,
+    channels: int,
+    stages: int,
+    layers: int,
+    norm: str,
+    dropout: float,
+    unit: str,
+    pieces: int,
+    match_size: bool,
 ) -> nn.Module:
     """VGG-like network: 3-wide convolutions, channels double and resolution halves from stage to stage, average pool.
 
     One-dimensional for sequences, two-dimensional for images. Sites are `layer1` ... in forward order, in `stage1` ...
     Below a size of 2 the resolution is no longer halved.
     """
+    units = Unit(unit, pieces, match_size)
     size, *space = spec.shape
     blocks: list[nn.Module] = []
     for stage in range(stages):
@@ -37,12 +50,13 @@ def convnet(
             blocks.append(_pool(len(space)))  # (B, C, *space) -> (B, C, *space / 2)
             space = [length // 2 for length in space]
         for index in range(layers):
-            wide = channels * 2**stage
-            activation = sites(f"layer{stage * layers + index + 1}", stage=f"stage{stage + 1}", channels=wide)
-            convolution = _convolution(len(space), size, wide, bias=needs_bias(norm))
-            blocks.append(initialise(convolution, gain_of(activation)))
-            blocks += [normalisation(norm, wide, len(space)), activation]
-            size = wide
+            wide = units.in_chain(channels * 2**stage)
+            site = f"layer{stage * layers + index + 1}"
+            hidden, gains = units.at(sites, site, stage=f"stage{stage + 1}", width=wide)
+            convolution = _convolution(len(space), size, units.inputs * wide, bias=needs_bias(norm))
+            blocks.append(initialise(convolution, *gains))  # (B, size, *space) -> (B, inputs * wide, *space)
+            blocks += [normalisation(norm, units.inputs * wide, len(space)), hidden]
+            size = units.outputs * wide
     head = initialise(nn.Linear(size, spec.outputs), 1.0)
     return nn.Sequential(*blocks, AveragePool(), *([nn.Dropout(dropout)] if dropout else []), head)
 

@@ -9,7 +9,7 @@ from torch import nn
 
 from actsearch.architectures.declaration import Architecture, InputSpec
 from actsearch.architectures.resolution import resolve_parameters
-from actsearch.schemas import ArchitectureInfo, Scalar
+from actsearch.schemas import ArchitectureInfo, Scalar, json_schema
 
 
 def describe(architecture: Architecture) -> ArchitectureInfo:
@@ -19,6 +19,7 @@ def describe(architecture: Architecture) -> ArchitectureInfo:
         description=architecture.description,
         inputs=list(architecture.inputs),
         parameters=list(architecture.parameters),
+        parameter_schema=json_schema(architecture.parameters),
     )
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 Layer = TypeVar("Layer", bound=nn.Module)
 
 
-def initialise(layer: Layer, gain: float) -> Layer:
+def initialise(layer: Layer, *gains: float) -> Layer:
     """Draw a layer's weight from N(0, gain² / fan_in), set its bias to zero, and give the layer back.
 
     A gain of sqrt(2) is He's initialisation, a gain of 1 LeCun's. The normal numbers are drawn first and scaled after,
@@ -19,7 +19,8 @@ def initialise(layer: Layer, gain: float) -> Layer:
 
     Args:
         layer: a linear layer or a convolution: its `weight` is (out, in, *kernel).
-        gain: standard deviation times sqrt(fan_in), >= 0.
+        gains: standard deviation times sqrt(fan_in), >= 0; one for all outputs, or one for each of as many equal blocks
+            of them.
 
     Reference:
         He et al. 2015, Delving deep into rectifiers; LeCun et al. 1998, Efficient backprop.
@@ -29,7 +30,9 @@ def initialise(layer: Layer, gain: float) -> Layer:
         raise TypeError(f"{type(layer).__name__} has no weight to draw")
     fan_in = weight[0].numel()
     with torch.no_grad():
-        weight.normal_().mul_(gain / math.sqrt(fan_in))
+        weight.normal_()
+        for block, gain in zip(weight.chunk(len(gains)), gains, strict=True):
+            block.mul_(gain / math.sqrt(fan_in))
         if isinstance(bias, Tensor):
             bias.zero_()
     return layer

@@ -20,6 +20,7 @@ from actsearch.schemas.catalogue import (
     TaskInfo,
     WorkerInfo,
 )
+from actsearch.schemas.json_schema import json_schema
 from actsearch.schemas.problems import (
     Problem,
     ProblemField,
@@ -129,4 +130,5 @@ __all__ = [
     "TrialState",
     "Verdict",
     "WorkerInfo",
+    "json_schema",
 ]

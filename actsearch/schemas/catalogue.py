@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -56,12 +56,17 @@ class FamilyInfo(Schema):
 
 
 class ArchitectureInfo(Schema):
-    """An architecture: `inputs` are the kinds of task input it takes."""
+    """An architecture: `inputs` are the kinds of task input it takes.
+
+    Args:
+        parameter_schema: JSON Schema of the object `architecture.parameters` of a request.
+    """
 
     name: str
     description: str
     inputs: list[str]
     parameters: list[ParameterInfo]
+    parameter_schema: dict[str, Any]
 
 
 class TaskInfo(Schema):

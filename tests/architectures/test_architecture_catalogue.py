@@ -28,24 +28,34 @@ torch.set_num_threads(1)
 
 RELU = {"network": ActivationSpec(family="relu")}
 SHAPES = {"vector": (7,), "sequence": (2, 11), "image": (3, 5, 6), "coordinates": (2,)}
-INPUTS = [(name, kind) for name in ("mlp", "convnet") for kind in architectures()[name].inputs]
+INPUTS = [
+    (name, kind) for name, architecture in architectures().items() for kind in architecture.inputs if kind in SHAPES
+]
+SMALL = {"depth": 4, "width": 9, "channels": 3, "stages": 4, "layers": 2}
+
+
+def drawn_parameters(name: str, data: st.DataObject) -> dict[str, Any]:
+    """Any parameters that the architecture declares, of a small network."""
+    found: dict[str, Any] = {}
+    for info in get_architecture(name).parameters:
+        if info.type == "bool":
+            values: st.SearchStrategy[Any] = st.booleans()
+        elif info.type == "choice":
+            values = st.sampled_from(info.choices or [])
+        else:
+            low, high = info.low or 0, min(info.high or 4, SMALL.get(info.name, 4))
+            values = st.integers(int(low), int(high)) if info.type == "int" else st.sampled_from([low, high / 2])
+        found[info.name] = data.draw(values, info.name)
+    return found
 
 
 @pytest.mark.parametrize(("name", "kind"), INPUTS)
 @settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_every_network_maps_its_inputs_to_the_outputs(name: str, kind: str, data: st.DataObject) -> None:
-    small = {"depth": 4, "width": 9, "channels": 3, "stages": 4, "layers": 2}
-    parameters: dict[str, Any] = {}
-    for info in get_architecture(name).parameters:
-        if info.type == "int":
-            parameters[info.name] = data.draw(st.integers(1, small[info.name]), info.name)
-        else:
-            values = st.sampled_from(info.choices) if info.choices else st.sampled_from([0.0, 0.5])
-            parameters[info.name] = data.draw(values, info.name)
     spec = InputSpec(kind, SHAPES[kind], outputs=4)
 
-    module = build_module(name, parameters, spec, RELU, seed=0)
+    module = build_module(name, drawn_parameters(name, data), spec, RELU, seed=0)
 
     outputs = module(torch.randn(3, *spec.shape))
     assert outputs.shape == (3, 4)
@@ -97,7 +107,8 @@ def test_all_problems_are_told_at_once_and_good_values_get_their_types() -> None
         resolve_parameters(mlp, {"depth": -1, "width": 0, "colour": 1})
     assert [p.field for p in caught.value.problems] == ["depth", "width", "colour"]
     found = resolve_parameters(mlp, {"depth": 2.0, "dropout": 0})
-    assert found == {"depth": 2, "width": 64, "norm": "none", "dropout": 0.0}
+    units = {"unit": "plain", "pieces": 2, "match_size": True}
+    assert found == {"depth": 2, "width": 64, "norm": "none", "dropout": 0.0} | units
     assert isinstance(found["depth"], int)
     assert isinstance(found["dropout"], float)
 

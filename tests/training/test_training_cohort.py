@@ -44,6 +44,9 @@ NETWORKS = [
     ("mlp", {"depth": 2, "width": 8, "norm": "layer"}),
     ("convnet", {"channels": 3, "stages": 2, "layers": 1, "norm": "batch", "dropout": 0.2}),
     ("convnet", {"channels": 4, "stages": 2, "layers": 1, "norm": "layer"}),
+    ("mlp", {"depth": 2, "width": 8, "norm": "batch", "unit": "glu"}),
+    ("mlp", {"depth": 2, "width": 8, "unit": "maxout", "pieces": 3}),
+    ("convnet", {"channels": 3, "stages": 2, "layers": 1, "unit": "crelu"}),
 ]
 
 
