@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from optuna import Trial
 from optuna.distributions import (
@@ -19,6 +20,7 @@ from actsearch.schemas import (
     ActivationSpec,
     Choices,
     FamilyChoice,
+    FamilyTags,
     JobRequest,
     ParameterInfo,
     Placement,
@@ -53,12 +55,15 @@ class Space:
         groups: what is chosen apart: `network`, or the names of stages, or of sites.
         families: the families to choose from, by name, in the order of the request.
         architecture, training: distributions of the other searched parameters, by name.
+        groups_in: the groups that a network with given architecture parameters has, where these are searched: a
+            shallower one has fewer sites. None where all networks have all `groups`.
     """
 
     groups: Sequence[str]
     families: Mapping[str, FamilySpace]
     architecture: Distributions
     training: Distributions
+    groups_in: Callable[[Mapping[str, Scalar]], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,18 +80,19 @@ class Suggestion:
         return "+".join(dict.fromkeys(spec.family for spec in self.activations.values()))
 
 
-def compile_space(request: JobRequest, groups: Sequence[str], architecture: Sequence[ParameterInfo]) -> Space:
+def compile_space(
+    request: JobRequest,
+    groups: Sequence[str],
+    architecture: Sequence[ParameterInfo],
+    groups_in: Callable[[Mapping[str, Scalar]], Sequence[str]] | None = None,
+) -> Space:
     """The search space of a request whose names and ranges have been checked (`search.prepare`).
 
     Args:
-        groups: see `Space.groups`.
+        groups, groups_in: see `Space`.
         architecture: the parameters that the architecture declares.
     """
-    chosen = (
-        [FamilyChoice(name=name) for name in distinct_families()]
-        if request.space.families == "all"
-        else request.space.families
-    )
+    chosen = chosen_families(request.space.families)
     spaces = {choice.name: _family_space(get_family(choice.name), choice) for choice in chosen}
     baseline = request.baseline
     if baseline.family not in spaces:
@@ -98,7 +104,24 @@ def compile_space(request: JobRequest, groups: Sequence[str], architecture: Sequ
         families=spaces,
         architecture={n: distribution(s, types[n]) for n, s in request.space.architecture.items()},
         training={n: distribution(s, "float") for n, s in request.space.training.items()},
+        groups_in=groups_in,
     )
+
+
+def chosen_families(wanted: Literal["all"] | Sequence[FamilyChoice | FamilyTags]) -> list[FamilyChoice]:
+    """The families that a request means, each once, in the order in which it first mentions them."""
+    chosen: dict[str, FamilyChoice] = {}
+    for choice in [FamilyTags(tags=[])] if wanted == "all" else wanted:
+        if isinstance(choice, FamilyTags):
+            chosen |= {name: FamilyChoice(name=name) for name in tagged(choice.tags) if name not in chosen}
+        else:
+            chosen[choice.name] = choice
+    return list(chosen.values())
+
+
+def tagged(tags: Sequence[str]) -> list[str]:
+    """Names of the families that have all of `tags`, in catalogue order, each function once."""
+    return [name for name, family in distinct_families().items() if set(tags) <= set(family.tags)]
 
 
 def _family_space(family: Family, choice: FamilyChoice) -> FamilySpace:
@@ -110,7 +133,7 @@ def _family_space(family: Family, choice: FamilyChoice) -> FamilySpace:
             fixed[name] = parameter.default
         elif wanted is None:
             searched[name] = FloatDistribution(parameter.low, parameter.high, log=parameter.log)
-        elif isinstance(wanted, Range):
+        elif isinstance(wanted, Range | Choices):
             searched[name] = distribution(wanted, "float")
         else:
             fixed[name] = wanted
@@ -132,9 +155,11 @@ def suggest(trial: Trial, space: Space) -> Suggestion:
     Optuna names: `family`, `FAMILY.PARAMETER`, `architecture.NAME`, `training.NAME`; with a placement finer than
     `network`, the first two are prefixed by `GROUP/`.
     """
+    architecture = {n: _suggest(trial, f"architecture.{n}", d) for n, d in space.architecture.items()}
+    groups = space.groups if space.groups_in is None else space.groups_in(architecture)
     return Suggestion(
-        activations={group: _suggest_activation(trial, space, group) for group in space.groups},
-        architecture={n: _suggest(trial, f"architecture.{n}", d) for n, d in space.architecture.items()},
+        activations={group: _suggest_activation(trial, space, group) for group in groups},
+        architecture=architecture,
         training={n: float(_suggest(trial, f"training.{n}", d)) for n, d in space.training.items()},
     )
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actsearch.activations import families, resolve
+from actsearch.activations import distinct_families, families, resolve
 from actsearch.schemas import JobRequest, Sampler
-from actsearch.search import make_sampler, prepare
+from actsearch.search import make_sampler, prepare, violations
+from actsearch.search.constraints import parameter_count
 from actsearch.space import Suggestion, suggest
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -80,3 +81,48 @@ def test_different_families_are_joined_in_order_of_depth() -> None:
     (suggestion,) = _suggestions(1, space={"placement": "layer", "families": ["tanh", "gelu", "elu"]})
     families_in_order = [spec.family for spec in suggestion.activations.values()]
     assert suggestion.family == "+".join(dict.fromkeys(families_in_order))
+
+
+def test_families_by_tag_are_those_that_have_all_of_them() -> None:
+    def names(*families_: Any) -> set[str]:
+        space = {"families": list(families_)}
+        return set(prepare(JobRequest.model_validate({"task": "digits", "space": space})).space.families)
+
+    with_both = {n for n, f in distinct_families().items() if f.smooth and f.bounded}
+    assert names({"tags": ["smooth", "bounded"]}) == with_both | {"relu"}
+    assert names({"tag": "cheap"}) == {n for n, f in distinct_families().items() if f.cost == "cheap"} | {"relu"}
+    assert names({"tags": []}) == set(distinct_families())
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_named_family_keeps_its_ranges_beside_its_tag(first: bool) -> None:
+    named = {"name": "leaky_relu", "parameters": {"slope": 0.3}}
+    space = {"families": [named, {"tag": "cheap"}] if first else [{"tag": "cheap"}, named]}
+    compiled = prepare(JobRequest.model_validate({"task": "digits", "space": space})).space
+    assert compiled.families["leaky_relu"].fixed == {"slope": 0.3}
+
+
+def test_hyperparameters_can_be_chosen_from_a_set() -> None:
+    space = {"families": [{"name": "elu", "parameters": {"alpha": {"choices": [0.5, 2]}}}]}
+    found = [s.activations["network"] for s in _suggestions(12, space=space)]
+    assert {spec.parameters["alpha"] for spec in found if spec.family == "elu"} == {0.5, 2}
+
+
+@pytest.mark.parametrize("placement", ["stage", "layer"])
+def test_a_shallow_network_has_choices_only_for_the_sites_it_has(placement: str) -> None:
+    space = {"placement": placement, "architecture": {"depth": {"low": 1, "high": 5}}, "families": ["elu", "tanh"]}
+    prepared = prepare(JobRequest.model_validate({"task": "digits", "space": space}))
+    for suggestion in _suggestions(20, space=space):
+        depth = int(suggestion.architecture["depth"])
+        assert len(suggestion.activations) == (depth if placement == "layer" else min(depth, 3))
+        assert parameter_count(prepared.request, prepared.input_spec, suggestion) > 0  # it can be built
+
+
+def test_parameters_are_counted_before_training() -> None:
+    space = {"constraints": {"max_parameters": 5000}, "architecture": {"width": {"low": 8, "high": 64}}}
+    request = {"space": space | {"families": ["gelu"]}, "architecture": {"name": "mlp", "parameters": {"depth": 1}}}
+    prepared = prepare(JobRequest.model_validate({"task": "digits", **request}))
+    for suggestion in _suggestions(20, **request):
+        width = int(suggestion.architecture["width"])
+        over = violations(prepared.request, prepared.input_spec, suggestion)
+        assert over == {"max_parameters": 64 * width + width + width * 10 + 10 - 5000}

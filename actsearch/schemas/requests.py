@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from actsearch.schemas.base import PRINTABLE, Number, Scalar, Schema, named
 
@@ -62,11 +62,40 @@ class ActivationSpec(Schema):
 
 
 class FamilyChoice(Schema):
-    """A family to search, with its hyperparameters fixed, ranged or (left out) at the catalogue's ranges."""
+    """A family to search, with its hyperparameters fixed, ranged, chosen or (left out) at the catalogue's ranges."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    parameters: dict[str, Number | Range] = Field(default_factory=dict)
+    parameters: dict[str, Number | Range | Choices] = Field(default_factory=dict)
     learned: Literal["fixed", "scalar", "channel"] | None = None
+
+
+class FamilyTags(Schema):
+    """All families that have every one of these tags (`FamilyInfo.tags`), at the catalogue's ranges.
+
+    `{"tag": "smooth"}` is short for `{"tags": ["smooth"]}`; no tags at all mean every family.
+    """
+
+    tags: list[str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "tag" in value and "tags" not in value:
+            return {**{k: v for k, v in value.items() if k != "tag"}, "tags": [value["tag"]]}
+        return value
+
+
+def _family_kind(value: object) -> str:
+    is_tags = isinstance(value, FamilyTags) or (isinstance(value, dict) and bool(value.keys() & {"tag", "tags"}))
+    return "by_tags" if is_tags else "by_name"
+
+
+Families = Annotated[
+    Annotated[FamilyChoice, Tag("by_name")] | Annotated[FamilyTags, Tag("by_tags")],
+    Discriminator(_family_kind),
+    BeforeValidator(named),
+]
+"""Families to search: one by name, or all with some tags."""
 
 
 class Placement(StrEnum):
@@ -77,22 +106,33 @@ class Placement(StrEnum):
     layer = "layer"
 
 
+class Constraints(Schema):
+    """What a trial must keep to; one that does not is pruned before training and still counts in the budget.
+
+    Args:
+        max_parameters: most trainable numbers of the whole network, learned activation parameters included.
+    """
+
+    max_parameters: Annotated[int, Field(ge=1)] | None = None
+
+
 class SearchSpace(Schema):
     """What is searched.
 
     Args:
-        families: the families to choose from, by name or with their ranges, or `"all"`.
+        families: the families to choose from: by name, by name with their ranges, by tags, or `"all"`. One that is
+            both named and tagged is as the name says.
         placement: whether sites share one choice (`network`), one a `stage`, or one a `layer`.
         architecture: architecture parameters to search, by name.
         training: training hyperparameters to search, by name (`learning_rate`, `weight_decay`, `momentum`).
+        constraints: what every trial must keep to.
     """
 
-    families: Literal["all"] | Annotated[list[Annotated[FamilyChoice, BeforeValidator(named)]], Field(min_length=1)] = (
-        "all"
-    )
+    families: Literal["all"] | Annotated[list[Families], Field(min_length=1)] = "all"
     placement: Placement = Placement.network
     architecture: dict[str, Range | Choices] = Field(default_factory=dict)
     training: dict[Literal["learning_rate", "weight_decay", "momentum"], Range | Choices] = Field(default_factory=dict)
+    constraints: Constraints = Constraints()
 
 
 class Named(Schema):

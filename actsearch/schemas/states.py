@@ -44,7 +44,7 @@ class TrialState(StrEnum):
 
 
 class FailureReason(StrEnum):
-    """Why a trial failed."""
+    """Why a trial failed, or (`constraint`) was pruned before training."""
 
     diverged = "diverged"
     out_of_memory = "out_of_memory"
@@ -52,6 +52,7 @@ class FailureReason(StrEnum):
     invalid = "invalid"
     lost = "lost"
     cancelled = "cancelled"
+    constraint = "constraint"
 
 
 class Direction(StrEnum):

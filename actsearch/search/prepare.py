@@ -22,13 +22,15 @@ from actsearch.schemas import (
     ActivationSpec,
     Choices,
     FamilyChoice,
+    FamilyTags,
     JobRequest,
     ObjectiveInfo,
     ParameterInfo,
     Range,
     Scalar,
 )
-from actsearch.space import Space, compile_space, group_prefix, groups_of
+from actsearch.search.constraints import parameter_count
+from actsearch.space import Space, Suggestion, compile_space, group_prefix, groups_of, tagged
 from actsearch.tasks import Dataset, Task, get_task, load, tasks
 from actsearch.tasks import resolve_parameters as resolve_task_parameters
 
@@ -47,6 +49,7 @@ class PreparedJob:
         baseline: the baseline with all its parameters.
         baseline_parameters: Optuna's parameters of trial 0, the baseline.
         space: the compiled search space.
+        input_spec: what the networks must fit.
     """
 
     request: JobRequest
@@ -54,6 +57,7 @@ class PreparedJob:
     baseline: ActivationSpec
     baseline_parameters: Mapping[str, Scalar]
     space: Space
+    input_spec: InputSpec
 
 
 def prepare(request: JobRequest) -> PreparedJob:
@@ -82,20 +86,54 @@ def input_spec(dataset: Dataset) -> InputSpec:
 def _prepared(request: JobRequest, task: Task, architecture: Architecture, dataset: Dataset) -> PreparedJob:
     baseline = _checked("baseline", lambda: resolve(request.baseline))
     parameters = resolve_parameters(architecture, request.architecture.parameters)
-    sites = site_names(architecture, parameters | _largest(request), input_spec(dataset))
+    groups = _groups(request, architecture, input_spec(dataset))
     space = compile_space(
         request.model_copy(update={"baseline": baseline}),
-        groups_of(request.space.placement, sites),
+        groups(_largest(request)),
         architecture.parameters,
+        groups if request.space.architecture else None,
     )
     metric = request.objective.metric or task.metric
-    return PreparedJob(
+    prepared = PreparedJob(
         request=request,
         objective=ObjectiveInfo(metric=metric, direction=task.directions[metric]),
         baseline=baseline,
         baseline_parameters=_baseline_parameters(request, baseline, space, parameters),
         space=space,
+        input_spec=input_spec(dataset),
     )
+    _check_constraints(prepared)
+    return prepared
+
+
+def _groups(
+    request: JobRequest, architecture: Architecture, spec: InputSpec
+) -> Callable[[Mapping[str, Scalar]], Sequence[str]]:
+    """Gives the groups of the network with some searched architecture parameters; remembers them."""
+    found: dict[str, list[str]] = {}
+
+    def groups(searched: Mapping[str, Scalar]) -> Sequence[str]:
+        key = repr(sorted(searched.items()))
+        if key not in found:
+            sites = site_names(architecture, {**request.architecture.parameters, **searched}, spec)
+            found[key] = groups_of(request.space.placement, sites)
+        return found[key]
+
+    return groups
+
+
+def _check_constraints(prepared: PreparedJob) -> None:
+    """Trial 0 must keep to the constraints: a job without its baseline could not say anything."""
+    limit = prepared.request.space.constraints.max_parameters
+    if limit is None:
+        return
+    names = {n: f"architecture.{n}" for n in prepared.space.architecture}
+    architecture = {n: prepared.baseline_parameters[key] for n, key in names.items()}
+    baseline = Suggestion({"network": prepared.baseline}, architecture, {})
+    count = parameter_count(prepared.request, prepared.input_spec, baseline)
+    if count > limit:
+        message = f"the baseline's network has {count} parameters; raise the limit or choose a smaller network"
+        raise InvalidRequest(FieldProblem("space.constraints.max_parameters", message))
 
 
 def _largest(request: JobRequest) -> dict[str, Scalar]:
@@ -152,7 +190,9 @@ def _named_problems(request: JobRequest) -> Iterator[FieldProblem]:
     if request.baseline.family not in families():
         yield _unknown("baseline.family", "family", request.baseline.family, tuple(families()))
     for i, choice in enumerate(_choices(request)):
-        if choice.name not in families():
+        if isinstance(choice, FamilyTags):
+            yield from _tag_problems(f"space.families.{i}", choice.tags)
+        elif choice.name not in families():
             yield _unknown(f"space.families.{i}.name", "family", choice.name, tuple(families()))
 
 
@@ -167,7 +207,16 @@ def _unknown(field: str, kind: str, name: str, allowed: tuple[str, ...]) -> Fiel
     return FieldProblem(field, f"there is no {kind} {name!r}; choose one of `allowed`", allowed)
 
 
-def _choices(request: JobRequest) -> list[FamilyChoice]:
+def _tag_problems(field: str, tags: Sequence[str]) -> Iterator[FieldProblem]:
+    known = tuple(dict.fromkeys(tag for family in families().values() for tag in family.tags))
+    for i, tag in enumerate(tags):
+        if tag not in known:
+            yield _unknown(f"{field}.tags.{i}", "tag", tag, known)
+    if set(tags) <= set(known) and not tagged(tags):
+        yield FieldProblem(f"{field}.tags", f"no family is {' and '.join(tags)}; leave a tag out")
+
+
+def _choices(request: JobRequest) -> Sequence[FamilyChoice | FamilyTags]:
     return [] if request.space.families == "all" else request.space.families
 
 
@@ -201,6 +250,8 @@ def _fit_problems(
 def _space_problems(request: JobRequest, architecture: Architecture) -> Iterator[FieldProblem]:
     seen: set[str] = set()
     for i, choice in enumerate(_choices(request)):
+        if isinstance(choice, FamilyTags):
+            continue
         if choice.name in seen:
             yield FieldProblem(f"space.families.{i}.name", f"{choice.name} is listed twice; leave one out")
         seen.add(choice.name)
@@ -227,6 +278,8 @@ def _family_problems(field: str, choice: FamilyChoice) -> Iterator[FieldProblem]
             yield FieldProblem(f"{field}.parameters.{name}", message, tuple(declared))
             continue
         parameter = declared[name]
+        if isinstance(wanted, Choices) and any(isinstance(value, str | bool) for value in wanted.choices):
+            yield FieldProblem(f"{field}.parameters.{name}.choices", f"{name} is a number; give numbers")
         yield from _limit_problems(f"{field}.parameters.{name}", wanted, parameter.low, parameter.high)
     try:
         resolve(ActivationSpec(family=choice.name, learned=choice.learned))

@@ -12,6 +12,7 @@ from actsearch.schemas import ACTIVE_STATES, ActivationSpec, JobRequest, JobStat
 from actsearch.search import make_pruner, make_sampler, most_at_once, prepare
 from actsearch.space import Suggestion, suggest
 from actsearch.store import OptunaStorage, claims, jobs
+from actsearch_workers.admission import admitted
 from actsearch_workers.cohorts import CohortStopped, Context, Member, size_for, train_members
 from actsearch_workers.control import Control
 from actsearch_workers.messages import Run
@@ -35,7 +36,7 @@ def run_slice(engine: Engine, order: Run, device: str, control: Control) -> bool
             _close(context)
             return False
         try:
-            train_members(context, members)
+            train_members(context, admitted(context, members))
         except CohortStopped:
             _release(context)
     return True
