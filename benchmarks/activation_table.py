@@ -1,7 +1,7 @@
 """A frozen table of activations trained to the end, for three (architecture, task) pairs and several seeds.
 
 Made once with the cohort engine and kept in the user's cache folder, a file a pair and seed, so that an interrupted
-build goes on where it stopped. `python benchmarks/activation_table.py [--quick]` builds it, `search_quality.py` reads it.
+build goes on where it stopped. `python benchmarks/activation_table.py [--quick]` builds it.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from actsearch.schemas import (
     Scalar,
 )
 from actsearch.search.constraints import parameter_count
-from actsearch.space import Space, Suggestion, compile_space, group_prefix, groups_of, tagged
+from actsearch.space import Space, Suggestion, chosen_families, compile_space, group_prefix, groups_of, tagged
 from actsearch.tasks import Dataset, Task, get_task, load, tasks
 from actsearch.tasks import resolve_parameters as resolve_task_parameters
 
@@ -256,7 +256,7 @@ def _space_problems(request: JobRequest, architecture: Architecture) -> Iterator
             yield FieldProblem(f"space.families.{i}.name", f"{choice.name} is listed twice; leave one out")
         seen.add(choice.name)
         other = families()[choice.name].alias_of
-        if other in {c.name for c in _choices(request)}:
+        if other in {c.name for c in chosen_families(request.space.families)}:
             message = f"{choice.name} is another name of {other}, which is listed too; leave one out"
             yield FieldProblem(f"space.families.{i}.name", message)
         yield from _family_problems(f"space.families.{i}", choice)
