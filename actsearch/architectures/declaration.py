@@ -82,12 +82,14 @@ def architectures() -> Mapping[str, Architecture]:
     return dict(_ARCHITECTURES)
 
 
-def get_architecture(name: str) -> Architecture:
-    """The architecture called `name`.
+def get_architecture(name: str | Architecture) -> Architecture:
+    """The architecture called `name`; an architecture is given back as it is.
 
     Raises:
         NotFound: naming the known ones.
     """
+    if isinstance(name, Architecture):
+        return name
     try:
         return _ARCHITECTURES[name]
     except KeyError:

@@ -5,6 +5,17 @@ from __future__ import annotations
 from actsearch.training.build import build_module
 from actsearch.training.loop import train
 from actsearch.training.size import cohort_size
-from actsearch.training.types import Candidate, Cohort, OnRung, Outcome, Plan, Rung
+from actsearch.training.types import Candidate, Cohort, OnComplete, OnRung, Outcome, Plan, Rung
 
-__all__ = ["Candidate", "Cohort", "OnRung", "Outcome", "Plan", "Rung", "build_module", "cohort_size", "train"]
+__all__ = [
+    "Candidate",
+    "Cohort",
+    "OnComplete",
+    "OnRung",
+    "Outcome",
+    "Plan",
+    "Rung",
+    "build_module",
+    "cohort_size",
+    "train",
+]

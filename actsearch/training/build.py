@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from actsearch.activations import Activation, get_family
-from actsearch.architectures import InputSpec, get_architecture, resolve_parameters
+from actsearch.architectures import Architecture, InputSpec, get_architecture, resolve_parameters
 from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.schemas import ActivationSpec, Scalar
 from actsearch.training.noise import derived_seed, site_noise
@@ -17,7 +17,7 @@ EVERYWHERE = "network"
 
 
 def build_module(
-    architecture: str,
+    architecture: str | Architecture,
     parameters: Mapping[str, Scalar],
     input_spec: InputSpec,
     activations: Mapping[str, ActivationSpec],

@@ -25,38 +25,49 @@ from actsearch.training.plain import PlainTrial
 from actsearch.training.preparation import prepared_modules
 from actsearch.training.schedule import learning_rate_factor
 from actsearch.training.stack import StackedTrials
-from actsearch.training.types import Candidate, Cohort, OnRung, Outcome, Plan, Rung
+from actsearch.training.types import Candidate, Cohort, OnComplete, OnRung, Outcome, Plan, Rung
 
 # An evaluation keeps no signals for a backward pass, so it may take larger steps than training in the same memory.
 _EVALUATION_BATCHES = 4
 
 
-def train(cohort: Cohort, task: Task, dataset: Dataset, plan: Plan, on_rung: OnRung) -> list[Outcome]:
+def train(
+    cohort: Cohort,
+    task: Task,
+    dataset: Dataset,
+    plan: Plan,
+    on_rung: OnRung,
+    *,
+    on_complete: OnComplete = lambda place, module: {},
+) -> list[Outcome]:
     """Train the candidates of a cohort together and say what became of each, in the order given.
 
     All see the same batches and the same noise, and none notices the others: a candidate takes the same way alone,
     with others, and in any order, up to floating-point noise. One whose loss or validation metric is no longer finite
     fails as `diverged`, one that cannot be built or run as `invalid`; they and those that `on_rung` gives up leave the
     cohort at the end of the epoch. `on_rung` is asked at the last epoch too, but its answer no longer matters: the
-    trial is complete. torch's global generators are left as they were. The number of threads is the caller's.
+    trial is complete, and `on_complete` may look at its network. torch's global generators are left as they were. The
+    number of threads is the caller's.
 
     Raises:
         TrainingError: when training more than one candidate raises: `out_of_memory` (a smaller cohort may fit), or
             `invalid`. A single candidate's outcome is `failed` instead.
         NotFound, InvalidRequest: for an unknown architecture or parameters that it does not take.
-        Exception: whatever `on_rung` raises.
+        Exception: whatever `on_rung` and `on_complete` raise.
     """
     resolve_parameters(get_architecture(cohort.architecture), cohort.parameters)
     with preserved_noise(torch.device(plan.device)):
         modules, outcomes = prepared_modules(cohort, task, dataset, plan.training.seed)
         if modules:
-            outcomes |= _trained(modules, on_rung, lambda: _Run(cohort, modules, task, dataset, plan))
+            outcomes |= _trained(modules, on_rung, on_complete, lambda: _Run(cohort, modules, task, dataset, plan))
     return [outcomes[place] for place in range(len(cohort.candidates))]
 
 
-def _trained(modules: Mapping[int, nn.Module], on_rung: OnRung, start: Callable[[], _Run]) -> dict[int, Outcome]:
+def _trained(
+    modules: Mapping[int, nn.Module], on_rung: OnRung, on_complete: OnComplete, start: Callable[[], _Run]
+) -> dict[int, Outcome]:
     try:
-        return start().outcomes(on_rung)
+        return start().outcomes(on_rung, on_complete)
     except _Stopped as stopped:
         if len(modules) > 1:
             raise TrainingError(stopped.reason, stopped.detail) from stopped
@@ -106,7 +117,7 @@ class _Run:
             self._trials = _trials([modules[p] for p in self._places], candidates, task, plan.training, device)
         self._batch_size = min(self._training.batch_size, len(self._train[0]))
 
-    def outcomes(self, on_rung: OnRung) -> dict[int, Outcome]:
+    def outcomes(self, on_rung: OnRung, on_complete: OnComplete) -> dict[int, Outcome]:
         """Train to the end; outcomes by place in the cohort."""
         with self._guarded():
             self._note_start()
@@ -120,7 +131,10 @@ class _Run:
             if not self._places:
                 return self._outcomes
         with self._guarded():
-            self._complete()
+            self._note_end()
+        for row, place in enumerate(self._places):
+            found = on_complete(place, self._trials.module(row))
+            self._outcomes[place] = Outcome("complete", metrics={**self._final(place), **found})
         return self._outcomes
 
     def _advance(self, epoch: int, *, validate: bool) -> None:
@@ -172,7 +186,7 @@ class _Run:
             [{"parameters": n, "initial_gradient_ratio": r} for n, r in zip(counts, ratios, strict=True)], epochs=0
         )
 
-    def _complete(self) -> None:
+    def _note_end(self) -> None:
         """Final metrics and diagnostics of the trials that reached the end."""
         metrics = _prefixed("train", self._trials.evaluate(self._train))
         metrics |= _prefixed("validation", self._trials.evaluate(self._validation))
@@ -182,8 +196,6 @@ class _Run:
         dead = dead_fraction(self._trials, self._validation)
         sparse = activation_sparsity(self._trials, self._validation)
         self._note([d | s | {"gradient_ratio": r} for d, s, r in zip(dead, sparse, ratios, strict=True)], epochs=0)
-        for place in self._places:
-            self._outcomes[place] = Outcome("complete", metrics=self._final(place))
 
     def _final(self, place: int) -> dict[str, object]:
         """All that is recorded of a trial that leaves."""

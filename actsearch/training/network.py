@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from actsearch.tasks.declaration import Part
 
@@ -35,6 +35,10 @@ class Trials(Protocol):
 
     def parameter_counts(self) -> list[int]:
         """Trained numbers of each trial."""
+        ...
+
+    def module(self, row: int) -> nn.Module:
+        """The plain network of a trial as it is now, in evaluation mode, on the device; good until the next step."""
         ...
 
     def keep(self, rows: Sequence[int]) -> None:

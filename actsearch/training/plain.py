@@ -94,6 +94,10 @@ class PlainTrial:
         """Trained numbers, [n]."""
         return [sum(value.numel() for value in self._module.parameters())]
 
+    def module(self, row: int) -> nn.Module:
+        """The trial's network itself, in evaluation mode."""
+        return self._module.eval()
+
     def keep(self, rows: Sequence[int]) -> None:
         """Nothing to do: the one trial stays."""
 

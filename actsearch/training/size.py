@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
-from actsearch.architectures import InputSpec
+from actsearch.architectures import Architecture, InputSpec
 from actsearch.schemas import ActivationSpec, Scalar
 from actsearch.training.build import EVERYWHERE, build_module
 
@@ -25,7 +25,12 @@ _GPU_MOST = 128
 
 
 def cohort_size(
-    architecture: str, parameters: Mapping[str, Scalar], input_spec: InputSpec, *, device: str, limit: int
+    architecture: str | Architecture,
+    parameters: Mapping[str, Scalar],
+    input_spec: InputSpec,
+    *,
+    device: str,
+    limit: int,
 ) -> int:
     """How many trials of an architecture to train together: between 1 and `limit`.
 
@@ -46,7 +51,7 @@ def cohort_size(
     return size if size >= _FEWEST else 1
 
 
-def _trained_numbers(architecture: str, parameters: Mapping[str, Scalar], input_spec: InputSpec) -> int:
+def _trained_numbers(architecture: str | Architecture, parameters: Mapping[str, Scalar], input_spec: InputSpec) -> int:
     relu = {EVERYWHERE: ActivationSpec(family="relu")}
     with torch.device("meta"):
         module = build_module(architecture, parameters, input_spec, relu, seed=0)

@@ -65,6 +65,7 @@ class StackedTrials:
         piece: int,
     ) -> None:
         self._task, self._piece, self._clip = task, piece, training.gradient_clip
+        self._modules, self._device = list(modules), device
         self._specs = _specs(modules)
         self._counts = [sum(value.numel() for value in module.parameters()) for module in modules]
         self._template = _template(modules[0], self._specs, device)
@@ -152,6 +153,17 @@ class StackedTrials:
         """Trained numbers of each trial."""
         return self._counts
 
+    @torch.no_grad()
+    def module(self, row: int) -> nn.Module:
+        """The network of a trial with the weights and statistics it has now, in evaluation mode."""
+        module = self._modules[row].to(self._device).eval()
+        views = self._layout.views(self._matrix)
+        for name, value in _template_parameters(module):
+            value.copy_(views[name][row])
+        for name, buffer in module.named_buffers():
+            buffer.copy_(self._buffers[name][row])
+        return module
+
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with the trials at these places only."""
         index = torch.tensor(rows, device=self._matrix.device)
@@ -159,6 +171,7 @@ class StackedTrials:
         self._buffers = {name: value[index] for name, value in self._buffers.items()}
         self._optimiser.keep(index)
         self._counts = [self._counts[row] for row in rows]
+        self._modules = [self._modules[row] for row in rows]
         for path, site in self._sites.items():
             self._specs[path] = [self._specs[path][row] for row in rows]
             site.arrange(self._specs[path])

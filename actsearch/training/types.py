@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from torch import nn
+
+from actsearch.architectures import Architecture
 from actsearch.schemas import ActivationSpec, FailureReason, Training
 
 
@@ -30,12 +33,12 @@ class Cohort:
     """Candidates of one architecture (same shapes), trained together.
 
     Args:
-        architecture: name in the catalogue.
+        architecture: name in the catalogue, or an architecture that is not in it.
         parameters: the architecture's parameters; its defaults fill in the rest.
         candidates: K of them, K >= 1, any families.
     """
 
-    architecture: str
+    architecture: str | Architecture
     parameters: Mapping[str, bool | int | float | str]
     candidates: Sequence[Candidate]
 
@@ -72,6 +75,13 @@ class Rung:
 
 OnRung = Callable[[Rung], Sequence[bool]]
 """Called at each report; answers, for each of `positions`, whether the trial goes on. May raise to stop them all."""
+
+
+OnComplete = Callable[[int, nn.Module], Mapping[str, object]]
+"""Called with the place and the trained network of each trial that completes; what it answers joins its metrics.
+
+The network is in evaluation mode, on the device, and the callee's to look at during the call, not to keep or change.
+"""
 
 
 @dataclass(frozen=True)
