@@ -14,8 +14,17 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from actsearch.activations import distinct_families, get_family
-from actsearch.activations.declaration import Family
+from actsearch.activations import (
+    EXPRESSION,
+    GRAMMAR,
+    Grammar,
+    distinct_families,
+    expression_family,
+    family_of,
+    get_family,
+)
+from actsearch.activations.declaration import Family, Parameter
+from actsearch.activations.expressions.grammar import compose, used_parameters
 from actsearch.schemas import (
     ActivationSpec,
     Choices,
@@ -39,12 +48,16 @@ class FamilySpace:
     Args:
         fixed: hyperparameters with one value.
         searched: distributions by hyperparameter name.
+        expression: the function, where the family is `expression`.
+        grammar: where the sampler makes up the expression.
     """
 
     name: str
     fixed: Mapping[str, float]
     searched: Distributions
     learned: str | None
+    expression: str | None = None
+    grammar: Grammar | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +90,7 @@ class Suggestion:
     @property
     def family(self) -> str:
         """The family, or the different families joined by `+`."""
-        return "+".join(dict.fromkeys(spec.family for spec in self.activations.values()))
+        return "+".join(dict.fromkeys(spec.label for spec in self.activations.values()))
 
 
 def compile_space(
@@ -92,12 +105,11 @@ def compile_space(
         groups, groups_in: see `Space`.
         architecture: the parameters that the architecture declares.
     """
-    chosen = chosen_families(request.space.families)
-    spaces = {choice.name: _family_space(get_family(choice.name), choice) for choice in chosen}
+    spaces = {choice_label(choice): _choice_space(choice) for choice in chosen_families(request.space.families)}
     baseline = request.baseline
-    if baseline.family not in spaces:
-        given = {name: p.default for name, p in get_family(baseline.family).parameters.items()} | baseline.parameters
-        spaces[baseline.family] = FamilySpace(baseline.family, given, {}, baseline.learned)
+    if baseline.label not in spaces:
+        given = {name: p.default for name, p in family_of(baseline).parameters.items()} | baseline.parameters
+        spaces[baseline.label] = FamilySpace(baseline.family, given, {}, baseline.learned, baseline.expression)
     types = {info.name: info.type for info in architecture}
     return Space(
         groups=tuple(groups),
@@ -115,13 +127,34 @@ def chosen_families(wanted: Literal["all"] | Sequence[FamilyChoice | FamilyTags]
         if isinstance(choice, FamilyTags):
             chosen |= {name: FamilyChoice(name=name) for name in tagged(choice.tags) if name not in chosen}
         else:
-            chosen[choice.name] = choice
+            chosen[choice_label(choice)] = choice
     return list(chosen.values())
 
 
 def tagged(tags: Sequence[str]) -> list[str]:
     """Names of the families that have all of `tags`, in catalogue order, each function once."""
     return [name for name, family in distinct_families().items() if set(tags) <= set(family.tags)]
+
+
+def choice_label(choice: FamilyChoice) -> str:
+    """What a choice is called in Optuna: its name, or the expression as `Expression.text` writes it."""
+    return choice.name if choice.expression is None else expression_family(choice.expression).formula
+
+
+def chosen_grammar(choice: FamilyChoice) -> Grammar:
+    """The grammar of a choice called `grammar`.
+
+    Raises:
+        InvalidRequest: for a depth out of range or unknown operators.
+    """
+    return Grammar(2 if choice.depth is None else choice.depth, tuple(choice.operators or ()))
+
+
+def _choice_space(choice: FamilyChoice) -> FamilySpace:
+    if choice.name == GRAMMAR:
+        return FamilySpace(EXPRESSION, {}, {}, choice.learned, grammar=chosen_grammar(choice))
+    family = get_family(choice.name) if choice.expression is None else expression_family(choice.expression)
+    return _family_space(family, choice)
 
 
 def _family_space(family: Family, choice: FamilyChoice) -> FamilySpace:
@@ -132,12 +165,13 @@ def _family_space(family: Family, choice: FamilyChoice) -> FamilySpace:
         if wanted is None and not parameter.searched:
             fixed[name] = parameter.default
         elif wanted is None:
-            searched[name] = FloatDistribution(parameter.low, parameter.high, log=parameter.log)
+            searched[name] = _float(parameter)
         elif isinstance(wanted, Range | Choices):
             searched[name] = distribution(wanted, "float")
         else:
             fixed[name] = wanted
-    return FamilySpace(family.name, fixed, searched, choice.learned)
+    text = None if choice.expression is None else family.formula
+    return FamilySpace(family.name, fixed, searched, choice.learned, text)
 
 
 def distribution(searched: Range | Choices, kind: str) -> BaseDistribution:
@@ -152,8 +186,8 @@ def distribution(searched: Range | Choices, kind: str) -> BaseDistribution:
 def suggest(trial: Trial, space: Space) -> Suggestion:
     """Ask the study's sampler for a trial's parameters and say what they mean.
 
-    Optuna names: `family`, `FAMILY.PARAMETER`, `architecture.NAME`, `training.NAME`; with a placement finer than
-    `network`, the first two are prefixed by `GROUP/`.
+    Optuna names: `family`, `FAMILY.PARAMETER` (`grammar.PLACE` for the operators of a grammar), `architecture.NAME`,
+    `training.NAME`; with a placement finer than `network`, all but the last two are prefixed by `GROUP/`.
     """
     architecture = {n: _suggest(trial, f"architecture.{n}", d) for n, d in space.architecture.items()}
     groups = space.groups if space.groups_in is None else space.groups_in(architecture)
@@ -168,10 +202,41 @@ def _suggest_activation(trial: Trial, space: Space, group: str) -> ActivationSpe
     prefix = group_prefix(group)
     name = str(_suggest(trial, f"{prefix}family", CategoricalDistribution(tuple(space.families))))
     family = space.families[name]
+    if family.grammar is not None:
+        return _suggest_expression(trial, prefix, family.grammar, family.learned)
     searched = {n: float(_suggest(trial, f"{prefix}{name}.{n}", d)) for n, d in family.searched.items()}
     return ActivationSpec.model_validate(
-        {"family": name, "parameters": {**family.fixed, **searched}, "learned": family.learned}
+        {
+            "family": family.name,
+            "parameters": {**family.fixed, **searched},
+            "learned": family.learned,
+            "expression": family.expression,
+        }
     )
+
+
+def _suggest_expression(trial: Trial, prefix: str, grammar: Grammar, learned: str | None) -> ActivationSpec:
+    """An expression of a grammar: an operator for each place, `grammar.PLACE`, and a value where it has a parameter."""
+    chosen = {
+        place: str(_suggest(trial, f"{prefix}{GRAMMAR}.{place}", CategoricalDistribution(operators)))
+        for place, operators in grammar.choices().items()
+    }
+    values = {
+        place: float(_suggest(trial, f"{prefix}{GRAMMAR}.{place}.{chosen[place]}", _float(parameter)))
+        for place, parameter in used_parameters(chosen).items()
+    }
+    return ActivationSpec.model_validate(
+        {
+            "family": EXPRESSION,
+            "parameters": values,
+            "learned": learned if values else None,
+            "expression": compose(chosen).text,
+        }
+    )
+
+
+def _float(parameter: Parameter) -> FloatDistribution:
+    return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
 
 
 def group_prefix(group: str) -> str:

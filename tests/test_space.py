@@ -68,6 +68,29 @@ def test_every_sampler_works_on_a_conditional_space(sampler: str) -> None:
     assert all(isinstance(suggestion.architecture["width"], int) for suggestion in found)
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("placement", ["network", "layer"])
+def test_expressions_are_searched_like_families(sampler: str, placement: str) -> None:
+    space = {
+        "placement": placement,
+        "families": [
+            "relu",
+            {"name": "expression", "expression": "x*sigmoid( b*x )", "parameters": {"b": {"low": 0.5, "high": 2}}},
+            {"name": "expression", "expression": "sin(w * x)", "parameters": {"w": 3}, "learned": "scalar"},
+            {"name": "grammar", "depth": 2, "learned": "channel"},
+        ],
+    }
+    found = [spec for suggestion in _suggestions(40, sampler, space=space) for spec in suggestion.activations.values()]
+    assert all(resolve(spec).expression == spec.expression for spec in found)
+    by_text = {spec.label: spec for spec in found}
+    assert 0.5 <= by_text["x * sigmoid(b * x)"].parameters["b"] <= 2
+    assert by_text["sin(w * x)"].parameters == {"w": 3}
+    assert by_text["sin(w * x)"].learned == "scalar"
+    made_up = by_text.keys() - {"relu", "x * sigmoid(b * x)", "sin(w * x)"}
+    assert len(made_up) >= 4
+    assert all(by_text[text].family == "expression" for text in made_up)
+
+
 def test_a_seed_and_a_trial_number_fix_the_proposal() -> None:
     def first(seed: int, number: int) -> Any:
         study = optuna.create_study(sampler=make_sampler(Sampler(name="random"), seed, number))

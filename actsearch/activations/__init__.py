@@ -23,6 +23,7 @@ from actsearch.activations import rational as rational
 from actsearch.activations.curve import Curve, curve
 from actsearch.activations.declaration import Family, Parameter, distinct_families, families, family, get_family
 from actsearch.activations.describe import describe
+from actsearch.activations.expressions import EXPRESSION, GRAMMAR, Grammar, expression_family, family_of
 from actsearch.activations.fingerprint import fingerprint
 from actsearch.activations.gain import derivative_second_moment, gain, largest_second_moment, second_moment
 from actsearch.activations.module import Activation
@@ -30,16 +31,21 @@ from actsearch.activations.resolution import learned_names, resolve
 from actsearch.activations.snippet import snippet
 
 __all__ = [
+    "EXPRESSION",
+    "GRAMMAR",
     "Activation",
     "Curve",
     "Family",
+    "Grammar",
     "Parameter",
     "curve",
     "derivative_second_moment",
     "describe",
     "distinct_families",
+    "expression_family",
     "families",
     "family",
+    "family_of",
     "fingerprint",
     "gain",
     "get_family",

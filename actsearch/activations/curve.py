@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from actsearch.activations.declaration import get_family
+from actsearch.activations.declaration import Family
+from actsearch.activations.expressions.family import family_of
 from actsearch.activations.resolution import resolve
 from actsearch.schemas import ActivationSpec
 
@@ -32,14 +33,14 @@ def curve(spec: ActivationSpec, low: float = -5.0, high: float = 5.0, points: in
     """
     full = resolve(spec)
     x = torch.linspace(low, high, points, dtype=torch.float64)
-    value, derivative = value_and_derivative(full.family, full.parameters, x)
+    value, derivative = value_and_derivative(family_of(full), full.parameters, x)
     return Curve(x.tolist(), value.tolist(), derivative.tolist())
 
 
-def value_and_derivative(family: str, parameters: Mapping[str, float], x: Tensor) -> tuple[Tensor, Tensor]:
+def value_and_derivative(family: Family, parameters: Mapping[str, float], x: Tensor) -> tuple[Tensor, Tensor]:
     """f(x) and f'(x) of a family at points x (N,), both (N,)."""
     with torch.enable_grad():
         at = x.detach().clone().requires_grad_()
-        value = get_family(family).function(at, **parameters)
+        value = family.function(at, **parameters)
         (derivative,) = torch.autograd.grad(value.sum(), at)
     return value.detach(), derivative

@@ -7,7 +7,7 @@ import hashlib
 import torch
 from torch import Tensor
 
-from actsearch.activations.declaration import get_family
+from actsearch.activations.expressions.family import family_of
 from actsearch.activations.resolution import learned_names, resolve
 from actsearch.schemas import ActivationSpec
 
@@ -28,13 +28,13 @@ def fingerprint(spec: ActivationSpec) -> str:
         InvalidRequest: see `resolve`.
     """
     full = resolve(spec)
-    family = get_family(full.family)
+    family = family_of(full)
     value = family.function(_points(), **full.parameters)
     cells = torch.floor(torch.asinh(value) * _CELLS + _OFFSET).nan_to_num(nan=0.5).to(torch.float64)
     digest = hashlib.sha256((cells + 0.0).numpy().astype("<f8").tobytes())  # + 0.0 turns -0.0 into 0.0
     trained = learned_names(full)
     if trained or family.stochastic:
-        digest.update(repr((full.family, full.learned, trained)).encode())
+        digest.update(repr((full.label, full.learned, trained)).encode())
     return digest.hexdigest()[:16]
 
 

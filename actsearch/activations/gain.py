@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from actsearch.activations.curve import value_and_derivative
-from actsearch.activations.declaration import get_family
+from actsearch.activations.expressions.family import family_of
 from actsearch.activations.resolution import resolve
 from actsearch.schemas import ActivationSpec
 
@@ -29,10 +29,10 @@ def gain(spec: ActivationSpec) -> float:
         InvalidRequest: see `resolve`.
     """
     full = resolve(spec)
-    own = get_family(full.family).initial_gain
+    own = family_of(full).initial_gain
     if own is not None:
         return own(**full.parameters)
-    second, _ = _moments(full.family, tuple(full.parameters.items()))
+    second, _ = _moments(full)
     if not math.isfinite(second) or second < 1e-12:
         return FALLBACK_GAIN
     return 1.0 / math.sqrt(second)
@@ -41,14 +41,14 @@ def gain(spec: ActivationSpec) -> float:
 def second_moment(spec: ActivationSpec) -> float:
     """E[f(z)²] for z ~ N(0, 1), by quadrature in float64; not finite where f is not."""
     full = resolve(spec)
-    return _moments(full.family, tuple(full.parameters.items()))[0]
+    return _moments(full)[0]
 
 
 def largest_second_moment(spec: ActivationSpec, pieces: int) -> float:
     """E[max(f(z_1), ..., f(z_pieces))²] for independent z_i ~ N(0, 1), by quadrature in float64: that of a maxout."""
     full = resolve(spec)
     points, weights = _gaussian_rule()
-    value, _ = value_and_derivative(full.family, full.parameters, points)
+    value, _ = value_and_derivative(family_of(full), full.parameters, points)
     ordered, places = value.sort()
     at_most = weights[places].cumsum(0) ** pieces  # (N,) P(max <= ordered)
     return float(at_most.diff(prepend=at_most.new_zeros(1)) @ ordered.square())
@@ -60,13 +60,20 @@ def derivative_second_moment(spec: ActivationSpec) -> float:
     Times gain², this is chi_1 of mean-field theory: gradients of a deep network vanish below 1 and explode above.
     """
     full = resolve(spec)
-    return _moments(full.family, tuple(full.parameters.items()))[1]
+    return _moments(full)[1]
+
+
+def _moments(full: ActivationSpec) -> tuple[float, float]:
+    return _cached_moments(full.family, full.expression, tuple(full.parameters.items()))
 
 
 @lru_cache(maxsize=4096)
-def _moments(family: str, parameters: tuple[tuple[str, float], ...]) -> tuple[float, float]:
+def _cached_moments(
+    family: str, expression: str | None, parameters: tuple[tuple[str, float], ...]
+) -> tuple[float, float]:
     points, weights = _gaussian_rule()
-    value, derivative = value_and_derivative(family, dict(parameters), points)
+    spec = ActivationSpec(family=family, expression=expression)
+    value, derivative = value_and_derivative(family_of(spec), dict(parameters), points)
     return float(weights @ value.square()), float(weights @ derivative.square())
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from actsearch.activations.declaration import get_family
+from actsearch.activations.expressions.family import family_of
 from actsearch.activations.gain import gain
 from actsearch.activations.resolution import learned_names, resolve
 from actsearch.schemas import ActivationSpec
@@ -35,8 +35,8 @@ class Activation(nn.Module):
         self.spec = resolve(spec)
         self.gain: float = gain(self.spec)
         self.axis = axis
-        self._function = get_family(self.spec.family).function
-        self._stochastic = get_family(self.spec.family).stochastic
+        family = family_of(self.spec)
+        self._function, self._stochastic = family.function, family.stochastic
         self._learned = learned_names(self.spec)
         self._fixed = {name: v for name, v in self.spec.parameters.items() if name not in self._learned}
         for name in self._learned:
@@ -71,4 +71,4 @@ class Activation(nn.Module):
     def extra_repr(self) -> str:
         """Family, values and how they are learned."""
         values = "".join(f", {name}={value:g}" for name, value in self.spec.parameters.items())
-        return f"{self.spec.family}{values}" + (f", learned={self.spec.learned}" if self._learned else "")
+        return f"{self.spec.label}{values}" + (f", learned={self.spec.learned}" if self._learned else "")

@@ -9,7 +9,12 @@ from collections.abc import Callable, Sequence
 from types import FunctionType, ModuleType
 from typing import Any
 
-from actsearch.activations.declaration import Family, get_family
+from torch.nn import functional
+
+from actsearch.activations.declaration import Family
+from actsearch.activations.expressions.family import EXPRESSION, family_of
+from actsearch.activations.expressions.operators import HELPERS
+from actsearch.activations.expressions.tree import Expression
 from actsearch.activations.resolution import learned_names, resolve
 from actsearch.schemas import ActivationSpec
 
@@ -26,7 +31,7 @@ def snippet(spec: ActivationSpec) -> str:
         InvalidRequest: see `resolve`.
     """
     full = resolve(spec)
-    family = get_family(full.family)
+    family = family_of(full)
     if family.torch_module is not None and _torch_suffices(family.torch_module, full):
         return _torch_snippet(family.torch_module, full)
     return _own_snippet(family, full)
@@ -45,12 +50,32 @@ def _torch_snippet(module: str, full: ActivationSpec) -> str:
 
 
 def _own_snippet(family: Family, full: ActivationSpec) -> str:
-    modules, definitions = _sources(family.function)
+    if isinstance(family.function, Expression):
+        modules, definitions = _expression_sources(family.function)
+    else:
+        modules, definitions = _sources(family.function)
     channels = CHANNELS if full.learned == "channel" and learned_names(full) else ""
     head = "\n".join(sorted({"import torch", "from torch import Tensor, nn", *modules}, key=_import_order))
     parts = [head, *definitions, _module_source(family, full)]
     name = _class_name(family)
     return "\n\n\n".join(parts) + f"\n\n\n{channels}activation = {name}({'channels' if channels else ''})\n"
+
+
+def _expression_sources(expression: Expression) -> tuple[list[str], list[str]]:
+    """As `_sources`, for the function that an expression is."""
+    helpers = sorted(_names(expression.source) & set(HELPERS))
+    parameters = "".join(f", {name}: float | Tensor" for name in expression.parameters)
+    own = f"def expression(x: Tensor{parameters}) -> Tensor:\n    return {expression.source}"
+    needed = [_sources(HELPERS[name]) for name in helpers]
+    modules = [line for lines, _ in needed for line in lines]
+    if "F." in expression.source:
+        modules.append(_import_line("F", functional))
+    return modules, [*(text for _, texts in needed for text in texts), own]
+
+
+def _function_name(family: Family) -> str:
+    function = family.function
+    return EXPRESSION if isinstance(function, Expression) else inspect.unwrap(function).__name__
 
 
 def _import_order(line: str) -> tuple[bool, str]:
@@ -107,7 +132,7 @@ def _module_source(family: Family, full: ActivationSpec) -> str:
     lines.append("    def forward(self, x: Tensor) -> Tensor:")
     if per_channel:
         lines.append("        shape = (-1,) + (1,) * (x.dim() - 2)")
-    lines.append(f"        return {inspect.unwrap(family.function).__name__}({_arguments(family, full, per_channel)})")
+    lines.append(f"        return {_function_name(family)}({_arguments(family, full, per_channel)})")
     return "\n".join(lines)
 
 

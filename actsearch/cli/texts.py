@@ -52,4 +52,6 @@ def parameter_text(parameter: ParameterInfo) -> str:
 
 def _spec_text(spec: ActivationSpec) -> str:
     parameters = ", ".join(f"{name}={value:.3g}" for name, value in spec.parameters.items())
+    if spec.expression:
+        return f"{spec.expression}, {parameters}" if parameters else spec.expression
     return f"{spec.family}({parameters})" if parameters else spec.family

@@ -46,6 +46,9 @@ Searchable = Range | Choices | Scalar
 """A fixed value, a range or a set of choices."""
 
 
+Formula = Annotated[str, Field(min_length=1, max_length=400, pattern=PRINTABLE)]
+
+
 class ActivationSpec(Schema):
     """An activation: a family with values for its hyperparameters.
 
@@ -54,19 +57,36 @@ class ActivationSpec(Schema):
         parameters: values by hyperparameter name; the family's defaults fill in the rest.
         learned: whether the hyperparameters that the family allows to be learned are trained with the weights:
             `fixed` (no), `scalar` (one value a site), `channel` (one a channel); None for the family's own habit.
+        expression: for the family `expression`, the function: `max(x, 0) * sigmoid(beta * x)`, with `beta` in
+            `parameters`.
     """
 
     family: Annotated[str, Field(min_length=1, max_length=100)]
     parameters: dict[str, Number] = Field(default_factory=dict)
     learned: Literal["fixed", "scalar", "channel"] | None = None
+    expression: Formula | None = None
+
+    @property
+    def label(self) -> str:
+        """What people and rankings call the family: its name, or the expression."""
+        return self.expression or self.family
 
 
 class FamilyChoice(Schema):
-    """A family to search, with its hyperparameters fixed, ranged, chosen or (left out) at the catalogue's ranges."""
+    """A family to search, with its hyperparameters fixed, ranged, chosen or (left out) at the catalogue's ranges.
+
+    Args:
+        expression: for the name `expression`, the function, all of whose parameters are given a value or a range.
+        depth: for the name `grammar` (expressions that the sampler makes up), the largest number of core units.
+        operators: for the name `grammar`, what to make them of; None for every operator.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
     parameters: dict[str, Number | Range | Choices] = Field(default_factory=dict)
     learned: Literal["fixed", "scalar", "channel"] | None = None
+    expression: Formula | None = None
+    depth: int | None = None
+    operators: list[str] | None = None
 
 
 class FamilyTags(Schema):

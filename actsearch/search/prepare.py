@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from actsearch.activations import families, resolve
+from actsearch.activations import EXPRESSION, GRAMMAR, expression_family, families, resolve
 from actsearch.architectures import (
     Architecture,
     InputSpec,
@@ -30,7 +30,17 @@ from actsearch.schemas import (
     Scalar,
 )
 from actsearch.search.constraints import parameter_count
-from actsearch.space import Space, Suggestion, chosen_families, compile_space, group_prefix, groups_of, tagged
+from actsearch.search.expressions import expression_problems
+from actsearch.space import (
+    Space,
+    Suggestion,
+    choice_label,
+    chosen_families,
+    compile_space,
+    group_prefix,
+    groups_of,
+    tagged,
+)
 from actsearch.tasks import Dataset, Task, get_task, load, tasks
 from actsearch.tasks import resolve_parameters as resolve_task_parameters
 
@@ -153,9 +163,9 @@ def _baseline_parameters(
     found: dict[str, Scalar] = {}
     for group in space.groups:
         prefix = group_prefix(group)
-        found[f"{prefix}family"] = baseline.family
-        for name in space.families[baseline.family].searched:
-            found[f"{prefix}{baseline.family}.{name}"] = baseline.parameters[name]
+        found[f"{prefix}family"] = baseline.label
+        for name in space.families[baseline.label].searched:
+            found[f"{prefix}{baseline.label}.{name}"] = baseline.parameters[name]
     searched = {f"architecture.{n}": (architecture.get(n), d) for n, d in space.architecture.items()}
     searched |= {f"training.{n}": (getattr(request.training, n), d) for n, d in space.training.items()}
     for name, (value, dist) in searched.items():
@@ -187,13 +197,16 @@ def _named_problems(request: JobRequest) -> Iterator[FieldProblem]:
         yield from (FieldProblem("task.name", problem.message, problem.allowed) for problem in error.problems)
     if request.architecture.name not in architectures():
         yield _unknown("architecture.name", "architecture", request.architecture.name, tuple(architectures()))
-    if request.baseline.family not in families():
-        yield _unknown("baseline.family", "family", request.baseline.family, tuple(families()))
+    known = (*families(), EXPRESSION)
+    if request.baseline.family not in known:
+        yield _unknown("baseline.family", "family", request.baseline.family, known)
     for i, choice in enumerate(_choices(request)):
         if isinstance(choice, FamilyTags):
             yield from _tag_problems(f"space.families.{i}", choice.tags)
-        elif choice.name not in families():
-            yield _unknown(f"space.families.{i}.name", "family", choice.name, tuple(families()))
+        elif choice.name not in (*known, GRAMMAR):
+            yield _unknown(f"space.families.{i}.name", "family", choice.name, (*known, GRAMMAR))
+        else:
+            yield from expression_problems(f"space.families.{i}", choice)
 
 
 def _checked(prefix: str, call: Callable[[], Checked]) -> Checked:
@@ -252,10 +265,13 @@ def _space_problems(request: JobRequest, architecture: Architecture) -> Iterator
     for i, choice in enumerate(_choices(request)):
         if isinstance(choice, FamilyTags):
             continue
-        if choice.name in seen:
-            yield FieldProblem(f"space.families.{i}.name", f"{choice.name} is listed twice; leave one out")
-        seen.add(choice.name)
-        other = families()[choice.name].alias_of
+        label = choice_label(choice)
+        if label in seen:
+            yield FieldProblem(f"space.families.{i}.name", f"{label} is listed twice; leave one out")
+        seen.add(label)
+        if choice.name == GRAMMAR:
+            continue
+        other = None if choice.expression else families()[choice.name].alias_of
         if other in {c.name for c in chosen_families(request.space.families)}:
             message = f"{choice.name} is another name of {other}, which is listed too; leave one out"
             yield FieldProblem(f"space.families.{i}.name", message)
@@ -271,7 +287,12 @@ def _space_problems(request: JobRequest, architecture: Architecture) -> Iterator
 
 
 def _family_problems(field: str, choice: FamilyChoice) -> Iterator[FieldProblem]:
-    declared = families()[choice.name].parameters
+    family = expression_family(choice.expression) if choice.expression else families()[choice.name]
+    declared = family.parameters
+    for name in declared:
+        if choice.expression and name not in choice.parameters:
+            message = f"{name} is a parameter of the expression; give it a value or a range"
+            yield FieldProblem(f"{field}.parameters.{name}", message)
     for name, wanted in choice.parameters.items():
         if name not in declared:
             message = f"{choice.name} has no hyperparameter {name!r}"
@@ -281,10 +302,8 @@ def _family_problems(field: str, choice: FamilyChoice) -> Iterator[FieldProblem]
         if isinstance(wanted, Choices) and any(isinstance(value, str | bool) for value in wanted.choices):
             yield FieldProblem(f"{field}.parameters.{name}.choices", f"{name} is a number; give numbers")
         yield from _limit_problems(f"{field}.parameters.{name}", wanted, parameter.low, parameter.high)
-    try:
-        resolve(ActivationSpec(family=choice.name, learned=choice.learned))
-    except InvalidRequest as error:
-        yield from _under(field, error)
+    if choice.learned in ("scalar", "channel") and "learnable" not in family.tags:
+        yield FieldProblem(f"{field}.learned", f"{choice.name} has no parameter that can be learned", ("fixed",))
 
 
 def _architecture_problems(

@@ -87,7 +87,7 @@ def _create_baseline(
         "number": 0,
         "state": "waiting",
         "is_baseline": True,
-        "family": baseline.family,
+        "family": baseline.label,
         "activations": {"network": baseline.model_dump(mode="json")},
         "system_attrs": {"fixed_params": dict(parameters)},
     }

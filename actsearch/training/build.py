@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from actsearch.activations import Activation, get_family
+from actsearch.activations import Activation, family_of
 from actsearch.architectures import Architecture, InputSpec, get_architecture, resolve_parameters
 from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.schemas import ActivationSpec, Scalar
@@ -68,7 +68,7 @@ class _ActivationSites:
     def __call__(self, site: str, *, stage: str, channels: int, axis: int = 1) -> nn.Module:
         self._keys |= {site, stage}
         _, spec = activation_at(self._activations, site, stage)
-        kind = NoisyActivation if get_family(spec.family).stochastic else SiteActivation
+        kind = NoisyActivation if family_of(spec).stochastic else SiteActivation
         return kind(spec, site=site, channels=channels, axis=axis)
 
     def check_all_used(self) -> None:

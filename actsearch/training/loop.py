@@ -241,7 +241,7 @@ def _trials(
 
 def _family_order(candidate: Candidate) -> list[tuple[str, str]]:
     """Sorts candidates so that those of one family are neighbours in the stack."""
-    return [(spec.family, spec.learned or "") for _, spec in sorted(candidate.activations.items())]
+    return [(spec.label, spec.learned or "") for _, spec in sorted(candidate.activations.items())]
 
 
 def _prefixed(prefix: str, metrics: Mapping[str, Tensor]) -> dict[str, Tensor]:

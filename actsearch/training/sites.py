@@ -7,6 +7,7 @@ operations are ordinary autograd operations, so gradients of signals and of lear
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -15,7 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from actsearch.activations import get_family, learned_names
+from actsearch.activations import family_of, learned_names
 from actsearch.schemas import ActivationSpec
 from actsearch.training.noise import site_noise
 
@@ -72,14 +73,14 @@ class StackedSite(nn.Module):
         """Say which trials the stack holds now."""
         self.groups: list[Group] = []
         start = 0
-        for _, run in groupby(specs, key=lambda spec: (spec.family, spec.learned)):
+        for _, run in groupby(specs, key=lambda spec: (spec.label, spec.learned)):
             members = list(run)
             self.groups.append(self._group(members, start))
             start += len(members)
 
     def _group(self, members: Sequence[ActivationSpec], start: int) -> Group:
         first = members[0]
-        family, learned = get_family(first.family), learned_names(first)
+        family, learned = family_of(first), learned_names(first)
         return Group(
             function=family.function,
             start=start,
@@ -187,7 +188,10 @@ def _applied(*inputs: Any) -> Tensor:
 
 def slot_name(spec: ActivationSpec, parameter: str) -> str:
     """Name of the slot that holds a learned parameter of a resolved spec."""
-    return f"{spec.family}_{spec.learned}_{parameter}"
+    family = spec.family
+    if spec.expression is not None:  # its text cannot be part of a parameter's name
+        family += hashlib.sha256(spec.expression.encode()).hexdigest()[:8]
+    return f"{family}_{spec.learned}_{parameter}"
 
 
 def _along(value: Tensor, x: Tensor, axis: int) -> Tensor:

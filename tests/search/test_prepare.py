@@ -17,6 +17,10 @@ def _problems(**request: Any) -> dict[str, tuple[str, ...]]:
     return {problem.field: tuple(problem.allowed) for problem in caught.value.problems}
 
 
+def _one(**choice: Any) -> dict[str, Any]:
+    return {"families": [choice]}
+
+
 def _leaky(**parameters: Any) -> dict[str, Any]:
     return {"families": [{"name": "leaky_relu", "parameters": parameters}]}
 
@@ -35,6 +39,16 @@ def _leaky(**parameters: Any) -> dict[str, Any]:
         ({"space": {"constraints": {"max_parameters": 100}}}, "space.constraints.max_parameters", None),
         ({"space": {"families": ["relu", "relu"]}}, "space.families.1.name", None),
         ({"space": {"families": ["telu", "relu", "tanhexp"]}}, "space.families.0.name", None),
+        ({"baseline": {"family": "expression", "expression": "x +"}}, "baseline.expression", None),
+        ({"space": _one(name="expression")}, "space.families.0.expression", None),
+        ({"space": _one(name="expression", expression="x + foo(x)")}, "space.families.0.expression", None),
+        ({"space": _one(name="expression", expression="b * x")}, "space.families.0.parameters.b", None),
+        ({"space": _one(name="expression", expression="x", learned="scalar")}, "space.families.0.learned", "fixed"),
+        ({"space": _one(name="relu", expression="x")}, "space.families.0.expression", None),
+        ({"space": _one(name="relu", depth=2)}, "space.families.0.depth", None),
+        ({"space": _one(name="grammar", depth=9)}, "space.families.0.depth", None),
+        ({"space": _one(name="grammar", operators=["sin", "evil"])}, "space.families.0.operators", "sin"),
+        ({"space": _one(name="grammar", parameters={"a": 1})}, "space.families.0.parameters", None),
         ({"space": _leaky(slope=7)}, "space.families.0.parameters.slope", None),
         ({"space": _leaky(slope={"low": 0.1, "high": 9})}, "space.families.0.parameters.slope.high", None),
         ({"space": _leaky(leak=0.1)}, "space.families.0.parameters.leak", "slope"),
@@ -84,6 +98,23 @@ def test_the_baseline_joins_a_space_without_it() -> None:
         "training.learning_rate": 0.1,  # the request's own, 1e-3, is outside: the nearest end
         "architecture.width": 32,
     }
+
+
+def test_an_expression_may_be_searched_and_be_the_baseline() -> None:
+    text = {"name": "expression", "expression": "max(x,slope*x)", "parameters": {"slope": {"low": 0, "high": 1}}}
+    request = {
+        "task": "digits",
+        "space": {"families": [text, {"name": "expression", "expression": "x / (1 + abs(x))"}]},
+        "baseline": {"family": "expression", "expression": "max(x, slope * x)", "parameters": {"slope": 0.5}},
+    }
+    prepared = prepare(JobRequest.model_validate(request))
+    assert prepared.baseline_parameters == {"family": "max(x, slope * x)", "max(x, slope * x).slope": 0.5}
+    assert list(prepared.space.families) == ["max(x, slope * x)", "x / (1 + abs(x))"]
+
+
+def test_the_same_expression_is_not_listed_twice() -> None:
+    twice = [{"name": "expression", "expression": text} for text in ("x*sin(x)", "x * sin( x )")]
+    assert list(_problems(space={"families": twice})) == ["space.families.1.name"]
 
 
 def test_layers_of_the_deepest_network_have_a_choice_each() -> None:

@@ -1,0 +1,42 @@
+"""The family that an expression makes: a function with up to four parameters, like any of the catalogue."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from actsearch.activations.declaration import Family, Parameter, get_family
+from actsearch.activations.expressions.parse import parse
+from actsearch.schemas import ActivationSpec
+
+EXPRESSION = "expression"
+LARGEST = 1000.0
+"""Largest magnitude of an expression's parameter."""
+
+
+@lru_cache(maxsize=4096)
+def expression_family(text: str) -> Family:
+    """The family of an expression; nothing is claimed of its shape.
+
+    Raises:
+        InvalidRequest: see `parse`.
+    """
+    expression = parse(text)
+    parameter = Parameter(1.0, -LARGEST, LARGEST, learnable=True, description="parameter of the expression")
+    return Family(
+        name=EXPRESSION,
+        function=expression,
+        formula=expression.text,
+        reference="an expression of the request",
+        parameters=dict.fromkeys(expression.parameters, parameter),
+        cost="composite",
+    )
+
+
+def family_of(spec: ActivationSpec) -> Family:
+    """The family of an activation: the catalogue's, or the one that its expression makes.
+
+    Raises:
+        NotFound: if the catalogue has no such family.
+        InvalidRequest: see `parse`.
+    """
+    return get_family(spec.family) if spec.expression is None else expression_family(spec.expression)
