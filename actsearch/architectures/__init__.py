@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from actsearch.architectures import convnet as convnet
+from actsearch.architectures import coordinate as coordinate
+from actsearch.architectures import gan2d as gan2d
 from actsearch.architectures import mlp as mlp
+from actsearch.architectures import rnn as rnn
+from actsearch.architectures import tcn as tcn
 from actsearch.architectures.declaration import (
     Architecture,
     Builder,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from actsearch.architectures.declaration import InputSpec, Sites, architecture
+from actsearch.architectures.dropout import Dropout
 from actsearch.architectures.initialisation import initialise
 from actsearch.architectures.normalisation import NORM, needs_bias, normalisation
 from actsearch.architectures.units import UNIT, Unit
@@ -58,7 +59,7 @@ def convnet(
             blocks += [normalisation(norm, units.inputs * wide, len(space)), hidden]
             size = units.outputs * wide
     head = initialise(nn.Linear(size, spec.outputs), 1.0)
-    return nn.Sequential(*blocks, AveragePool(), *([nn.Dropout(dropout)] if dropout else []), head)
+    return nn.Sequential(*blocks, AveragePool(), *([Dropout(dropout)] if dropout else []), head)
 
 
 class AveragePool(nn.Module):

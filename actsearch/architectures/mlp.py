@@ -7,6 +7,7 @@ from math import prod
 from torch import nn
 
 from actsearch.architectures.declaration import InputSpec, Sites, architecture
+from actsearch.architectures.dropout import Dropout
 from actsearch.architectures.initialisation import initialise
 from actsearch.architectures.normalisation import NORM, needs_bias, normalisation
 from actsearch.architectures.stages import stage_of
@@ -49,6 +50,6 @@ def mlp(
         linear = nn.Linear(size, units.inputs * width, bias=needs_bias(norm))
         layers.append(initialise(linear, *gains))  # (B, size) -> (B, inputs * width)
         layers.append(normalisation(norm, units.inputs * width, 0))
-        layers += [hidden, *([nn.Dropout(dropout)] if dropout else [])]  # -> (B, outputs * width)
+        layers += [hidden, *([Dropout(dropout)] if dropout else [])]  # -> (B, outputs * width)
         size = units.outputs * width
     return nn.Sequential(*layers, initialise(nn.Linear(size, spec.outputs), 1.0))  # (B, size) -> (B, outputs)

@@ -64,13 +64,14 @@ class PlainTrial:
 
     def near_zero(self, part: Part, bound: float) -> dict[str, Tensor]:
         """For each site the share of outputs with |f(x)| < bound, (1,)."""
-        found: dict[str, list[Tensor]] = {}
+        found: dict[str, tuple[Tensor, int]] = {}
 
         def record(activation: SiteActivation, _: tuple[Tensor, ...], output: Tensor) -> None:
-            found.setdefault(activation.site, []).append((output.abs() < bound).float().mean() * len(output))
+            near, numbers = found.get(activation.site, (output.new_zeros(()), 0))
+            found[activation.site] = near + (output.abs() < bound).sum(), numbers + output.numel()
 
         self._observe(part, [a.register_forward_hook(record) for a in site_activations(self._module).values()])
-        return {site: torch.stack(sums).sum().unsqueeze(0) / len(part[0]) for site, sums in found.items()}
+        return {site: near.unsqueeze(0) / numbers for site, (near, numbers) in found.items()}
 
     @torch.no_grad()
     def _observe(self, part: Part, hooks: Sequence[RemovableHandle]) -> None:

@@ -98,7 +98,7 @@ class StackedSite(nn.Module):
         slots = [self._parameters[name] for name in self._slots]
         value = _applied(x, self.trial, self, 0, self.axis % x.dim(), *slots)
         if self.observer is not None:
-            self.observer.recorded[self.site] = self.observer.observe(self, x, value)
+            self.observer.record(self, x, value)
         return value
 
     def largest_slopes(self, x: Tensor, _: Tensor) -> Tensor:
@@ -143,12 +143,22 @@ Observe = Callable[[StackedSite, Tensor, Tensor], Tensor]
 """What to keep of a site's input and output in a forward pass, both of one trial."""
 
 
+Merge = Callable[[Tensor, Tensor], Tensor]
+"""Joins what two uses of a site gave: a recurrent cell uses its sites at every step."""
+
+
 @dataclass(frozen=True)
 class Observer:
     """Keeps what `observe` makes of each site, in `recorded` by the site's name."""
 
     observe: Observe
+    merge: Merge
     recorded: dict[str, Tensor]
+
+    def record(self, site: StackedSite, x: Tensor, value: Tensor) -> None:
+        """Observe one use of a site."""
+        new, before = self.observe(site, x, value), self.recorded.get(site.site)
+        self.recorded[site.site] = new if before is None else self.merge(before, new)
 
 
 class _SiteOperation(torch.autograd.Function):

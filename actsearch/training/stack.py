@@ -21,7 +21,7 @@ from actsearch.training.batches import pieces
 from actsearch.training.build import site_activations
 from actsearch.training.network import weight_names
 from actsearch.training.optimisers import clip_rows, stacked_optimiser
-from actsearch.training.sites import Observe, Observer, StackedSite, slot_name
+from actsearch.training.sites import Merge, Observe, Observer, StackedSite, slot_name
 from actsearch.training.types import Candidate
 
 Named = dict[str, Tensor]
@@ -110,35 +110,38 @@ class StackedTrials:
 
     def largest_slopes(self, part: Part) -> dict[str, Tensor]:
         """For each site the largest |f'(x)| of each channel, (K, channels)."""
-        found: Named = {}
-        for _, slopes in self._observed(part, StackedSite.largest_slopes):
-            found = {name: torch.maximum(found.get(name, new), new) for name, new in slopes.items()}
-        return found
+        return self._observed(part, StackedSite.largest_slopes, torch.maximum)
 
     def near_zero(self, part: Part, bound: float) -> dict[str, Tensor]:
         """For each site the share of outputs with |f(x)| < bound, (K,)."""
-        found: Named = {}
-        for size, shares in self._observed(part, lambda site, _, value: (value.abs() < bound).float().mean()):
-            found = {name: found.get(name, 0.0) + share * size for name, share in shares.items()}
-        return {name: total / len(part[0]) for name, total in found.items()}
+
+        def count(_: StackedSite, x: Tensor, value: Tensor) -> Tensor:
+            near = (value.abs() < bound).float().sum()
+            return torch.stack([near, torch.full_like(near, value.numel())])
+
+        counts = self._observed(part, count, torch.add)
+        return {name: near / numbers for name, (near, numbers) in ((n, c.unbind(1)) for n, c in counts.items())}
 
     @torch.no_grad()
-    def _observed(self, part: Part, observe: Observe) -> Iterator[tuple[int, Named]]:
-        """What `observe` finds at each site, (K, ...), and of how many samples, for each piece of a part."""
+    def _observed(self, part: Part, observe: Observe, merge: Merge) -> Named:
+        """What `observe` finds at each site over a part, (K, ...); `merge` joins what its several uses find."""
         self._template.eval()
 
         def observations(parameters: Named, buffers: Named, x: Tensor) -> Named:
-            recorded: Named = {}
+            observer = Observer(observe, merge, {})
             for site in self._sites.values():
-                site.observer = Observer(observe, recorded)
+                site.observer = observer
             self._predict(parameters, buffers)(x)
-            return recorded
+            return observer.recorded
 
         forward = torch.vmap(observations, in_dims=(0, 0, None), randomness="same")
+        found: Named = {}
         for piece in pieces(part, self._piece):
-            yield len(piece[0]), forward(self._layout.views(self._matrix), self._buffers, piece[0])
+            new = forward(self._layout.views(self._matrix), self._buffers, piece[0])
+            found = {name: merge(found[name], value) if found else value for name, value in new.items()}
         for site in self._sites.values():
             site.observer = None
+        return found
 
     def gradient_norms(self, batch: Part) -> tuple[Tensor, Tensor]:
         """Norms of the gradient by the first and the last layer's weights, each (K,)."""
