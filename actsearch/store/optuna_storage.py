@@ -147,13 +147,13 @@ class OptunaStorage(BaseStorage):
             columns = to_columns(template_trial)
         return self._create(study_id, [columns])[0]
 
-    def create_trials(self, study_id: int, n: int) -> list[int]:
-        """Create `n` running trials in one statement; returns their ids in order of number.
+    def add_trials(self, study_id: int, trials: Sequence[FrozenTrial]) -> list[int]:
+        """Add trials as they are, numbered anew, in one transaction; returns their ids in the same order.
 
         Raises:
             KeyError: no such study.
         """
-        return self._create(study_id, [{"state": "running", "started_at": datetime.now().astimezone()}] * n)
+        return self._create(study_id, [to_columns(trial) for trial in trials])
 
     def _create(self, study_id: int, columns: Sequence[dict[str, Any]]) -> list[int]:
         with self._engine.begin() as connection:
