@@ -86,7 +86,8 @@ def as_a_cohort(engine: Engine, storage: OptunaStorage, study: optuna.Study, job
     """A cohort's life as our runners write it: claims and learning curves beside what Optuna knows."""
     with engine.begin() as connection:
         claimed = claims.claim(connection, job, 1, "benchmark", COHORT)
-    with storage.batch():
+    ids = [claim.trial_id for claim in claimed]
+    with storage.batch(ids):
         trials = [Trial(study, claim.trial_id) for claim in claimed]
         values = [suggest(trial) for trial in trials]
     activation = {"network": {"family": "leaky_relu", "parameters": {"slope": 0.1}}}
@@ -98,7 +99,7 @@ def as_a_cohort(engine: Engine, storage: OptunaStorage, study: optuna.Study, job
             reports = [claims.Report(claim, step, m) for claim, m in zip(claimed, metrics, strict=True)]
             claims.report(connection, reports)
             jobs.get_state(connection, job)
-        with storage.batch():
+        with storage.batch(ids):
             for trial, value in zip(trials, values, strict=True):
                 trial.report(value / step, step)
             if step == STEPS[-1]:
@@ -215,14 +216,14 @@ def timed(call: Callable[[], object], trials: int) -> float:
 def compare_single(engine: Engine, native_url: str, rounds: int, trials: int) -> Pair:
     """Milliseconds a trial one at a time, in turns so that both meet the same machine."""
     theirs, ours = new_study(get_storage(native_url)), new_study(OptunaStorage(engine))
-    samples: list[Pair] = []
     for study in (theirs, ours):
         one_at_a_time(study, 10)  # enough finished trials for the pruner to look at them
-    for _ in range(rounds):
-        samples.append(
+    return medians(
+        [
             (timed(lambda: one_at_a_time(theirs, trials), trials), timed(lambda: one_at_a_time(ours, trials), trials))
-        )
-    return medians(samples)
+            for _ in range(rounds)
+        ]
+    )
 
 
 def compare_batches(engine: Engine, native_url: str, rounds: int) -> Pair:
@@ -231,14 +232,10 @@ def compare_batches(engine: Engine, native_url: str, rounds: int) -> Pair:
     storage = OptunaStorage(engine)
     ours = optuna.load_study(study_name=str(job), storage=storage, sampler=SAMPLER, pruner=PRUNER)
     theirs = new_study(get_storage(native_url))
-    samples: list[Pair] = []
-    for _ in range(rounds + 1):
-        samples.append(
-            (
-                timed(lambda: told_together(theirs), COHORT),
-                timed(lambda: as_a_cohort(engine, storage, ours, job), COHORT),
-            )
-        )
+    samples = [
+        (timed(lambda: told_together(theirs), COHORT), timed(lambda: as_a_cohort(engine, storage, ours, job), COHORT))
+        for _ in range(rounds + 1)
+    ]
     return medians(samples[1:])
 
 

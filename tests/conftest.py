@@ -58,6 +58,15 @@ def database_url(postgres_url: str, migrated_template: str) -> Iterator[str]:
     yield from _database(postgres_url, migrated_template)
 
 
+@pytest.fixture(scope="module")
+def module_engine(postgres_url: str, migrated_template: str) -> Iterator[Engine]:
+    """Engine on a migrated database that a module's tests share: for those that leave no trace."""
+    for url in _database(postgres_url, migrated_template):
+        made = create_store_engine(url)
+        yield made
+        made.dispose()
+
+
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
     """Engine on a fresh, migrated database."""

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, create_engine
+import time
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import InvalidatePoolError
 
 from actsearch.store.encoding import decode, encode
 
 SEARCH_PATH = "public,procrastinate"
 """Our tables live in `public`, the queue's in `procrastinate`; every connection sees both."""
+
+TRUSTED_IDLE = 1.0
+"""Seconds that a connection may have been idle and still be used without asking whether it is alive."""
 
 _OPTIONS = f"-csearch_path={SEARCH_PATH}"
 
@@ -22,15 +29,34 @@ def create_store_engine(url: str, *, pool_size: int = 5, max_overflow: int = 10)
         url: as `embedded.database_url` gives it.
         pool_size, max_overflow: connections kept, and allowed beyond for a while.
     """
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=max_overflow,
-        pool_pre_ping=True,
         json_serializer=encode,
         json_deserializer=decode,
         connect_args={"options": _OPTIONS},
     )
+    _check_idle_connections(engine)
+    return engine
+
+
+def _check_idle_connections(engine: Engine) -> None:
+    """Like `pool_pre_ping`, but without its round trip at each use: only what was idle for a while is asked."""
+
+    @event.listens_for(engine, "checkin")
+    def _put_back(_: Any, record: Any) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _take(connection: Any, record: Any, _: Any) -> None:
+        now = time.monotonic()
+        if now - record.info.get("idle_since", now) < TRUSTED_IDLE:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError from error
 
 
 def libpq_url(url: str) -> str:

@@ -1,4 +1,4 @@
-"""A request's id and its line in the log."""
+"""A request's id, its line in the log, and HEAD."""
 
 from __future__ import annotations
 
@@ -42,3 +42,21 @@ class AccessLog:
             finally:
                 milliseconds = round(1000 * (time.perf_counter() - begin), 1)
                 log.info("request", method=scope["method"], path=scope["path"], status=status, ms=milliseconds)
+
+
+class HeadAsGet:
+    """ASGI middleware: answers HEAD as the route answers GET, without the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def without_body(message: Message) -> None:
+            await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+        await self.app({**scope, "method": "GET"}, receive, without_body)

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 import actsearch
 from actsearch.settings import Settings
 from actsearch_api import problems
-from actsearch_api.access import AccessLog
+from actsearch_api.access import AccessLog, HeadAsGet
 from actsearch_api.catalogue import routes as catalogue
 from actsearch_api.dashboard import dashboard_routes
 from actsearch_api.guard import BodyGuard
@@ -33,6 +33,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     app.state.settings, app.state.engine = settings, engine
     problems.install(app)
     app.add_middleware(BodyGuard, limit=settings.max_request_bytes)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(AccessLog)
     for subject in (health, jobs, trials, catalogue, workers):
         app.include_router(subject.router)

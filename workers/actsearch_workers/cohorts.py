@@ -167,10 +167,11 @@ def _on_rung(context: Context, members: Sequence[Member], rung: Rung) -> list[bo
         state = jobs.get_state(connection, context.order.job_id)
     if state != JobState.running or context.control.given_up:
         raise CohortStopped
-    with context.storage.batch():
+    with context.storage.batch(list(ours)):
         values = [_value(context, metrics) for metrics in rung.metrics]
         for member, value in zip(at_rung, values, strict=True):
-            member.trial.report(value, rung.epoch)
+            if member.claim.trial_id in ours:
+                member.trial.report(value, rung.epoch)
         last = rung.epoch >= context.request.training.epochs  # all its budget is spent: nothing to save by pruning
         return [m.claim.trial_id in ours and (last or not m.trial.should_prune()) for m in at_rung]
 

@@ -73,7 +73,7 @@ def _claim(context: Context) -> list[Member]:
     if not claimed:
         return []
     study = _study(context, claimed[0].number)
-    with context.storage.batch():
+    with context.storage.batch([claim.trial_id for claim in claimed]):
         members = [_propose(context, study, claim) for claim in claimed]
     with context.engine.begin() as connection:
         claims.propose(connection, [_proposal(member) for member in members])

@@ -1,0 +1,154 @@
+"""What a process knows of the trials of its studies: finished ones never change and are read once."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial
+from sqlalchemy import Engine, text
+
+from actsearch.store.frozen import COLUMNS, to_frozen
+
+# New ones by number, because a study hands numbers out under its row's lock: they become visible in order.
+_NEWS = text(f"""
+    SELECT {COLUMNS} FROM trials WHERE study_id = :study AND number >= :next
+    UNION ALL SELECT {COLUMNS} FROM trials WHERE id = ANY(:unfinished) AND number < :next
+    ORDER BY number
+""")  # noqa: S608 - a constant of ours
+_STUDY = text("SELECT id FROM studies WHERE id = :study")
+_STUDY_OF = text("SELECT study_id FROM trials WHERE id = :trial")
+_TRIALS = text(f"SELECT {COLUMNS} FROM trials WHERE id = ANY(:trials)")  # noqa: S608 - a constant of ours
+
+
+@dataclass
+class _Known:
+    """A study as a process knows it.
+
+    Args:
+        trials: in order of number, without gaps.
+        unfinished: ids of those that must be read again.
+        distributions: by name of parameter, of the first trial seen with it.
+    """
+
+    trials: list[FrozenTrial] = field(default_factory=list)
+    unfinished: set[int] = field(default_factory=set)
+    distributions: dict[str, BaseDistribution] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def learn(self, trial: FrozenTrial) -> None:
+        """Put a trial, as just read, in its place."""
+        if not trial.distributions.keys() <= self.distributions.keys():
+            self.distributions = trial.distributions | self.distributions
+        if trial.number == len(self.trials):
+            self.trials.append(trial)
+        else:
+            self.trials[trial.number] = trial
+        (self.unfinished.discard if trial.state.is_finished() else self.unfinished.add)(trial._trial_id)
+
+
+class TrialCache:
+    """Trials of the studies that a storage has been asked for; safe for several threads.
+
+    What it returns is shared: copy before changing.
+
+    Args:
+        engine: in autocommit mode.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._known: dict[int, _Known] = {}
+        self._finished: dict[int, FrozenTrial] = {}
+        self._studies: dict[int, int] = {}
+
+    def all(self, study_id: int) -> list[FrozenTrial]:
+        """A study's trials in order of number; reads what is new or was unfinished.
+
+        Raises:
+            KeyError: no such study.
+        """
+        known = self._known.setdefault(study_id, _Known())
+        with known.lock:
+            values = {"study": study_id, "next": len(known.trials), "unfinished": list(known.unfinished)}
+            with self._engine.connect() as connection:
+                rows = connection.execute(_NEWS, values).all()
+                if not rows and not known.trials and connection.execute(_STUDY, {"study": study_id}).first() is None:
+                    raise KeyError(f"there is no study {study_id}")
+            with _without_collector(len(rows)):
+                for row in rows:
+                    trial = to_frozen(row)
+                    known.learn(trial)
+                    if trial.state.is_finished():
+                        self._finished[trial._trial_id] = trial
+            return known.trials.copy()
+
+    def one(self, trial_id: int) -> FrozenTrial:
+        """A trial as it is now.
+
+        Raises:
+            KeyError: no such trial.
+        """
+        found = self._finished.get(trial_id)
+        if found is None:
+            found = self.several([trial_id]).get(trial_id)
+        if found is None:
+            raise KeyError(f"there is no trial {trial_id}")
+        return found
+
+    def several(self, trial_ids: Sequence[int]) -> dict[int, FrozenTrial]:
+        """Trials as they are now, read in one statement; by id, those that do not exist left out."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(_TRIALS, {"trials": list(trial_ids)}).all()
+        return {row[0]: to_frozen(row) for row in rows}
+
+    def study_of(self, trial_id: int) -> int:
+        """The study of a trial.
+
+        Raises:
+            KeyError: no such trial.
+        """
+        if trial_id not in self._studies:
+            with self._engine.connect() as connection:
+                row = connection.execute(_STUDY_OF, {"trial": trial_id}).first()
+            if row is None:
+                raise KeyError(f"there is no trial {trial_id}")
+            self._studies[trial_id] = row[0]
+        return self._studies[trial_id]
+
+    def created(self, study_id: int, trial_ids: Sequence[int]) -> None:
+        """Remember the study of new trials."""
+        self._studies.update(dict.fromkeys(trial_ids, study_id))
+
+    def distribution(self, study_id: int, name: str) -> BaseDistribution | None:
+        """The distribution that a study has for a parameter, or None as long as it has none."""
+        known = self._known.setdefault(study_id, _Known())
+        if name not in known.distributions:
+            self.all(study_id)
+        return known.distributions.get(name)
+
+    def settle(self, study_id: int, name: str, distribution: BaseDistribution) -> None:
+        """Remember the distribution of a study's new parameter."""
+        self._known.setdefault(study_id, _Known()).distributions.setdefault(name, distribution)
+
+    def forget(self, study_id: int) -> None:
+        """Drop a deleted study."""
+        for trial in self._known.pop(study_id, _Known()).trials:
+            self._finished.pop(trial._trial_id, None)
+
+
+@contextmanager
+def _without_collector(objects: int) -> Iterator[None]:
+    """Pause the cycle collector while thousands of objects are made of which none is garbage."""
+    pause = objects > 1000 and gc.isenabled()
+    if pause:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if pause:
+            gc.enable()
