@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from optuna import Trial
@@ -110,6 +110,8 @@ def compile_space(
     if baseline.label not in spaces:
         given = {name: p.default for name, p in family_of(baseline).parameters.items()} | baseline.parameters
         spaces[baseline.label] = FamilySpace(baseline.family, given, {}, baseline.learned, baseline.expression)
+    else:
+        spaces[baseline.label] = with_baseline(spaces[baseline.label], baseline)
     types = {info.name: info.type for info in architecture}
     return Space(
         groups=tuple(groups),
@@ -172,6 +174,18 @@ def _family_space(family: Family, choice: FamilyChoice) -> FamilySpace:
             fixed[name] = wanted
     text = None if choice.expression is None else family.formula
     return FamilySpace(family.name, fixed, searched, choice.learned, text)
+
+
+def with_baseline(family: FamilySpace, baseline: ActivationSpec) -> FamilySpace:
+    """The baseline's family with the baseline's values among its choices: trial 0 is a point of the space."""
+
+    def joined(name: str, dist: BaseDistribution) -> BaseDistribution:
+        value = baseline.parameters.get(name)
+        if not isinstance(dist, CategoricalDistribution) or value is None or value in dist.choices:
+            return dist
+        return CategoricalDistribution([*dist.choices, value])
+
+    return replace(family, searched={name: joined(name, dist) for name, dist in family.searched.items()})
 
 
 def distribution(searched: Range | Choices, kind: str) -> BaseDistribution:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actsearch.activations import distinct_families, families, resolve
-from actsearch.schemas import JobRequest, Sampler
+from actsearch.schemas import JobRequest
+from actsearch.schemas.samplers import RandomSampler
 from actsearch.search import make_sampler, prepare, violations
 from actsearch.search.constraints import parameter_count
 from actsearch.space import Suggestion, suggest
@@ -19,8 +20,8 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def _suggestions(n: int, sampler: str = "random", **request: Any) -> list[Suggestion]:
-    prepared = prepare(JobRequest.model_validate({"task": "digits", **request}))
-    study = optuna.create_study(direction="maximize", sampler=make_sampler(Sampler(name=sampler), 0, 0))
+    prepared = prepare(JobRequest.model_validate({"task": "digits", "sampler": sampler, **request}))
+    study = optuna.create_study(direction="maximize", sampler=make_sampler(prepared.request.sampler, 0, 0))
     found = []
     for value in range(n):
         trial = study.ask()
@@ -93,7 +94,7 @@ def test_expressions_are_searched_like_families(sampler: str, placement: str) ->
 
 def test_a_seed_and_a_trial_number_fix_the_proposal() -> None:
     def first(seed: int, number: int) -> Any:
-        study = optuna.create_study(sampler=make_sampler(Sampler(name="random"), seed, number))
+        study = optuna.create_study(sampler=make_sampler(RandomSampler(), seed, number))
         return study.ask().suggest_float("x", 0, 1)
 
     assert first(3, 5) == first(3, 5)

@@ -25,6 +25,7 @@ from actsearch.schemas.problems import (
     Problem,
     ProblemField,
 )
+from actsearch.schemas.pruners import Pruner
 from actsearch.schemas.rankings import (
     FamilyRanking,
     RankedFamily,
@@ -42,13 +43,12 @@ from actsearch.schemas.requests import (
     Named,
     Objective,
     Placement,
-    Pruner,
     Range,
-    Sampler,
     Searchable,
     SearchSpace,
     Training,
 )
+from actsearch.schemas.samplers import Sampler
 from actsearch.schemas.states import (
     ACTIVE_STATES,
     FINAL_STATES,

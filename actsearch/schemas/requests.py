@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from actsearch.schemas.base import PRINTABLE, Number, Scalar, Schema, named
+from actsearch.schemas.pruners import AutoPruner, Pruner
+from actsearch.schemas.samplers import AutoSampler, Sampler
 
 
 class Range(Schema):
@@ -200,18 +202,6 @@ class Objective(Schema):
     metric: str | None = None
 
 
-class Sampler(Schema):
-    """The Optuna sampler that proposes activations."""
-
-    name: Literal["tpe", "random", "gp"] = "tpe"
-
-
-class Pruner(Schema):
-    """The Optuna pruner that stops hopeless trials; `hyperband` is asynchronous (ASHA within brackets)."""
-
-    name: Literal["none", "median", "hyperband"] = "none"
-
-
 class JobRequest(Schema):
     """A search to run: `POST /v1/jobs`.
 
@@ -235,8 +225,8 @@ class JobRequest(Schema):
     training: Training = Training()
     budget: Budget = Budget()
     objective: Objective = Objective()
-    sampler: Annotated[Sampler, BeforeValidator(named)] = Sampler()
-    pruner: Annotated[Pruner, BeforeValidator(named)] = Pruner()
+    sampler: Sampler = AutoSampler()
+    pruner: Pruner = AutoPruner()
     parallelism: Annotated[int, Field(ge=1, le=1000)] = 4
     cohort_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0

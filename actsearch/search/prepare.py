@@ -29,7 +29,9 @@ from actsearch.schemas import (
     Range,
     Scalar,
 )
+from actsearch.schemas.samplers import GridSampler
 from actsearch.search.constraints import parameter_count
+from actsearch.search.exhaustive import discrete_space, sampler_problems
 from actsearch.search.expressions import expression_problems
 from actsearch.space import (
     Space,
@@ -103,6 +105,11 @@ def _prepared(request: JobRequest, task: Task, architecture: Architecture, datas
         architecture.parameters,
         groups if request.space.architecture else None,
     )
+    if isinstance(request.sampler, GridSampler):
+        space = discrete_space(space, request.sampler.points, baseline)
+    problems = tuple(sampler_problems(request, space))
+    if problems:
+        raise InvalidRequest(*problems)
     metric = request.objective.metric or task.metric
     prepared = PreparedJob(
         request=request,
@@ -174,15 +181,23 @@ def _baseline_parameters(
 
 
 def _inside(value: Scalar | None, dist: object) -> Scalar:
-    """`value` when the distribution has it, else its nearest end (the first choice)."""
+    """`value` when the distribution has it, else what is nearest in it (of words, the first)."""
     if isinstance(dist, CategoricalDistribution):
-        return value if value in dist.choices else dist.choices[0]  # type: ignore[return-value]
+        return _nearest(value, dist.choices)  # type: ignore[arg-type]
     if isinstance(dist, IntDistribution | FloatDistribution):
         number = min(max(float(value or 0), dist.low), dist.high)
         if dist.step:
             number = dist.low + round((number - dist.low) / dist.step) * dist.step
         return int(number) if isinstance(dist, IntDistribution) else number
     raise TypeError(f"no default inside {dist!r}")
+
+
+def _nearest(value: Scalar | None, choices: Sequence[Scalar]) -> Scalar:
+    if value in choices:
+        return value  # type: ignore[return-value]
+    if isinstance(value, str | bool | None) or any(isinstance(choice, str | bool) for choice in choices):
+        return choices[0]
+    return min(choices, key=lambda choice: abs(float(choice) - value))
 
 
 # --- what can be wrong ----------------------------------------------------------------------------

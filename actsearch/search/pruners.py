@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import binascii
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from optuna import Study
-from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import (
+    BasePruner,
+    HyperbandPruner,
+    MedianPruner,
+    NopPruner,
+    PatientPruner,
+    PercentilePruner,
+    SuccessiveHalvingPruner,
+    ThresholdPruner,
+    WilcoxonPruner,
+)
 from optuna.trial import FrozenTrial
 
 from actsearch.schemas import Pruner
+from actsearch.schemas import pruners as named
+
+# Hyperband's thirds leave two rungs before the end, at epochs 1 and 3; with fewer there is little to save.
+_WORTH_PRUNING = 9
 
 
 def make_pruner(pruner: Pruner, epochs: int, seed: int) -> BasePruner:
@@ -17,11 +35,22 @@ def make_pruner(pruner: Pruner, epochs: int, seed: int) -> BasePruner:
     Args:
         seed: of the job; it decides which trials go to which bracket.
     """
-    if pruner.name == "median":
-        return MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, epochs // 10))
-    if pruner.name == "hyperband":
-        return SeededHyperbandPruner(seed, epochs)
-    return NopPruner()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return _made(pruner, epochs, seed)
+
+
+def _made(pruner: Pruner, epochs: int, seed: int) -> BasePruner:
+    if isinstance(pruner, named.AutoPruner):
+        return _made(named.HyperbandPruner() if epochs >= _WORTH_PRUNING else named.NoPruner(), epochs, seed)
+    if isinstance(pruner, named.PatientPruner):
+        wrapped = pruner.wrapped_pruner
+        inner = None if isinstance(wrapped, named.NoPruner) else _made(wrapped, epochs, seed)
+        return PatientPruner(inner, pruner.patience, pruner.min_delta)
+    options = pruner.model_dump(exclude={"name"})
+    if options.get("n_warmup_steps", 0) is None:
+        options["n_warmup_steps"] = max(1, epochs // 10)
+    return _MAKERS[pruner.name](options, epochs, seed)
 
 
 class SeededHyperbandPruner(HyperbandPruner):
@@ -30,8 +59,9 @@ class SeededHyperbandPruner(HyperbandPruner):
     A study is named after its job, so the same request would otherwise prune other trials every time.
     """
 
-    def __init__(self, seed: int, epochs: int) -> None:
-        super().__init__(min_resource=1, max_resource=epochs, reduction_factor=3)
+    def __init__(self, seed: int, epochs: int, *, min_resource: int, reduction_factor: int) -> None:
+        least = min(min_resource, epochs)
+        super().__init__(min_resource=least, max_resource=epochs, reduction_factor=reduction_factor)
         self._seed = seed
 
     def _get_bracket_id(self, study: Study, trial: FrozenTrial) -> int:
@@ -43,3 +73,14 @@ class SeededHyperbandPruner(HyperbandPruner):
             if place < 0:
                 return bracket
         raise AssertionError("the brackets' budgets add up to the total")
+
+
+_MAKERS: Mapping[str, Callable[[dict[str, Any], int, int], BasePruner]] = {
+    "none": lambda _, __, ___: NopPruner(),
+    "hyperband": lambda options, epochs, seed: SeededHyperbandPruner(seed, epochs, **options),
+    "asha": lambda options, _, __: SuccessiveHalvingPruner(**options),
+    "median": lambda options, _, __: MedianPruner(**options),
+    "percentile": lambda options, _, __: PercentilePruner(**options),
+    "wilcoxon": lambda options, _, __: WilcoxonPruner(**options),
+    "threshold": lambda options, _, __: ThresholdPruner(**options),
+}

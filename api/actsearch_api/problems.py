@@ -118,4 +118,5 @@ def _path(error: Mapping[str, Any], body: Any) -> str:
 
 
 def _allowed(error: Mapping[str, Any]) -> list[str]:
-    return re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
+    context = error.get("ctx", {})
+    return re.findall(r"'([^']*)'", str(context.get("expected", context.get("expected_tags", ""))))

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actsearch.client.shorthand import to_document
-from actsearch.schemas import Choices, FamilyChoice, JobRequest, Named, Range, Sampler, SearchSpace, Training
+from actsearch.schemas import Choices, FamilyChoice, JobRequest, Named, Range, SearchSpace, Training
+from actsearch.schemas.samplers import RandomSampler
 
 FAMILIES = ["relu", FamilyChoice(name="leaky_relu", parameters={"slope": Range(low=0.01, high=0.3, log=True)})]
 
@@ -27,7 +28,7 @@ def test_keywords_land_where_they_belong() -> None:
             "batch_size": 16,
             "optimizer": "sgd",
             "learning_rate": (1e-4, 1e-1),
-            "sampler": Sampler(name="random"),
+            "sampler": RandomSampler(),
             "pruner": "hyperband",
             "seed": 5,
         },

@@ -9,7 +9,8 @@ import pytest
 import torch
 from sqlalchemy import Engine, text
 
-from actsearch.schemas import JobRequest, Sampler
+from actsearch.schemas import JobRequest
+from actsearch.schemas.samplers import GpSampler, RandomSampler, TpeSampler
 from actsearch.search import most_at_once, prepare
 from actsearch.store import jobs
 from actsearch.training.stack import StackedTrials
@@ -134,6 +135,6 @@ def test_each_shape_trains_as_a_cohort_of_its_own(engine: Engine, cohorts: list[
 
 
 def test_a_sampler_that_learns_sees_results_before_it_has_spent_the_budget() -> None:
-    assert most_at_once(Sampler(name="random"), 500) == 500
-    assert most_at_once(Sampler(name="tpe"), 200) == 50
-    assert most_at_once(Sampler(name="gp"), 12) == 10
+    assert most_at_once(RandomSampler(), 500) == 500
+    assert most_at_once(TpeSampler(), 200) == 50
+    assert most_at_once(GpSampler(), 12) == 10

@@ -9,7 +9,7 @@ import optuna
 from sqlalchemy import Engine
 
 from actsearch.schemas import ACTIVE_STATES, ActivationSpec, JobRequest, JobState
-from actsearch.search import make_pruner, make_sampler, most_at_once, prepare
+from actsearch.search import claimed_trial, make_pruner, make_sampler, most_at_once, prepare
 from actsearch.space import Suggestion, suggest
 from actsearch.store import OptunaStorage, claims, jobs
 from actsearch_workers.admission import admitted
@@ -90,7 +90,7 @@ def _study(context: Context, first_number: int) -> optuna.Study:
 
 
 def _propose(context: Context, study: optuna.Study, claim: claims.Claim) -> Member:
-    trial = optuna.Trial(study, claim.trial_id)
+    trial = claimed_trial(study, claim.trial_id)
     suggestion = suggest(trial, context.prepared.space)
     if claim.activations:
         given = {key: ActivationSpec.model_validate(spec) for key, spec in claim.activations.items()}

@@ -1,0 +1,125 @@
+"""Spaces that can be tried out in full: cut into a grid, counted, and what other samplers need of a space."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from math import prod
+
+import numpy as np
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from actsearch.errors import FieldProblem
+from actsearch.schemas import ActivationSpec, JobRequest, Scalar
+from actsearch.schemas.samplers import BruteForceSampler, CmaesSampler, GridSampler
+from actsearch.space import FamilySpace, Space, with_baseline
+
+_COUNTED = 100_000
+
+
+def discrete_space(space: Space, points: int, baseline: ActivationSpec) -> Space:
+    """A space with ranges cut into at most `points` values each; steps and choices stay as they are.
+
+    The values of the baseline join those of its family, so that trial 0 is a point of the grid.
+    """
+
+    def cut(label: str, family: FamilySpace) -> FamilySpace:
+        coarse = replace(family, searched={n: _cut(d, points) for n, d in family.searched.items()})
+        return with_baseline(coarse, baseline) if label == baseline.label else coarse
+
+    return replace(
+        space,
+        families={label: cut(label, family) for label, family in space.families.items()},
+        architecture={n: _cut(d, points) for n, d in space.architecture.items()},
+        training={n: _cut(d, points) for n, d in space.training.items()},
+    )
+
+
+def _cut(dist: BaseDistribution, points: int) -> BaseDistribution:
+    if isinstance(dist, FloatDistribution) and dist.step is None:
+        spaced = np.geomspace if dist.log else np.linspace
+        values = [dist.low, *spaced(dist.low, dist.high, points)[1:-1].tolist(), dist.high]
+        return CategoricalDistribution(list(dict.fromkeys(values)))
+    if isinstance(dist, IntDistribution) and dist.step == 1 and dist.high - dist.low >= points:
+        spaced = np.geomspace if dist.log else np.linspace
+        return CategoricalDistribution(sorted({round(value) for value in spaced(dist.low, dist.high, points)}))
+    return dist
+
+
+def count_points(space: Space) -> int:
+    """How many different trials a discrete space has; from 100,000 on, a rough lower bound.
+
+    Raises:
+        ValueError: a parameter is continuous.
+    """
+    activations = sum(prod(map(_values, family.searched.values())) for family in space.families.values())
+    per_network = [
+        activations ** len(space.groups if space.groups_in is None else space.groups_in(dict(chosen)))
+        for chosen in itertools.islice(_combinations(space.architecture), _COUNTED)
+    ]
+    return int(prod(map(_values, space.training.values())) * sum(per_network))
+
+
+def _combinations(distributions: Mapping[str, BaseDistribution]) -> Iterator[Sequence[tuple[str, Scalar]]]:
+    return itertools.product(*([(name, value) for value in _all(dist)] for name, dist in distributions.items()))
+
+
+def _all(dist: BaseDistribution) -> Sequence[Scalar]:
+    if isinstance(dist, CategoricalDistribution):
+        return dist.choices  # type: ignore[return-value]
+    if isinstance(dist, IntDistribution):
+        return range(dist.low, dist.high + 1, dist.step)
+    if isinstance(dist, FloatDistribution) and dist.step is not None:
+        return [dist.low + i * dist.step for i in range(_values(dist))]
+    raise ValueError(f"{dist!r} is continuous")
+
+
+def _values(dist: BaseDistribution) -> int:
+    if isinstance(dist, FloatDistribution) and dist.step is not None:
+        return round((dist.high - dist.low) / dist.step) + 1  # Optuna rounds `high` down to a step
+    return len(_all(dist))
+
+
+def _named(space: Space) -> dict[str, BaseDistribution]:
+    """Every searched parameter of a space, by the name that its errors use."""
+    found = {f"{label}.{n}": d for label, f in space.families.items() for n, d in f.searched.items()}
+    found |= {f"architecture.{n}": d for n, d in space.architecture.items()}
+    return found | {f"training.{n}": d for n, d in space.training.items()}
+
+
+def sampler_problems(request: JobRequest, space: Space) -> Iterator[FieldProblem]:
+    """What the request's sampler cannot do with the space (which `discrete_space` has cut for `grid`)."""
+    if isinstance(request.sampler, CmaesSampler):
+        yield from _cmaes_problems(space)
+    if not isinstance(request.sampler, GridSampler | BruteForceSampler):
+        return
+    if any(family.grammar is not None for family in space.families.values()):
+        message = f"{request.sampler.name} cannot try all that a grammar makes up; list expressions, or take tpe"
+        yield FieldProblem("sampler.name", message, ("tpe", "random"))
+        return
+    continuous = [n for n, d in _named(space).items() if isinstance(d, FloatDistribution) and d.step is None]
+    if continuous:
+        message = (
+            f"brute_force tries every combination, but {', '.join(continuous)} are continuous; give steps or choices"
+        )
+        yield FieldProblem("sampler.name", f"{message}, or take grid", ("grid",))
+    elif count_points(space) < request.budget.trials:
+        message = f"the space has only {count_points(space)} different trials (the baseline is one); ask for no more"
+        yield FieldProblem("budget.trials", message)
+
+
+def _cmaes_problems(space: Space) -> Iterator[FieldProblem]:
+    shared = [f"architecture.{n}" for n, d in space.architecture.items() if _is_number(d)]
+    shared += [f"training.{n}" for n, d in space.training.items() if _is_number(d)]
+    if len(space.families) == 1 and space.groups_in is None:
+        (family,) = space.families.values()
+        shared += [f"{g}: {family.name}.{n}" for g in space.groups for n, d in family.searched.items() if _is_number(d)]
+    if len(shared) < 2:
+        message = "cmaes moves at least two numbers that every trial has, the baseline too; this space has"
+        mend = "search training.learning_rate and others, or one family that is the baseline's, or take tpe"
+        yield FieldProblem("sampler.name", f"{message} {', '.join(shared) or 'none'}; {mend}", ("tpe", "gp", "qmc"))
+
+
+def _is_number(dist: BaseDistribution) -> bool:
+    return isinstance(dist, FloatDistribution | IntDistribution) and not dist.single()
