@@ -115,8 +115,10 @@ class StackedSite(nn.Module):
         """
         if order:
             return self._derivative(x, slots, order, axis)
+        if len(self.groups) == 1:
+            return self._grouped(self.groups[0], x, slots, axis)
         parts = x.split([group.size for group in self.groups])
-        return torch.cat([self._grouped(g, part, slots, axis) for g, part in zip(self.groups, parts, strict=True)])
+        return _joined([self._grouped(g, part, slots, axis) for g, part in zip(self.groups, parts, strict=True)])
 
     def _derivative(self, x: Tensor, slots: Sequence[Tensor], order: int, axis: int) -> Tensor:
         recorded = torch.is_grad_enabled()
@@ -211,6 +213,13 @@ def _along(value: Tensor, x: Tensor, axis: int) -> Tensor:
     if value.dim() == 2:
         shape[axis + 1] = value.shape[1]
     return value.to(x.dtype).view(shape)
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """Parts (k, B, ...) joined on axis 0, with the batch outermost in memory where it is so in the parts."""
+    if parts[0].stride(1) > parts[0].stride(0):
+        return torch.cat([part.transpose(0, 1) for part in parts], 1).transpose(0, 1)
+    return torch.cat(list(parts))
 
 
 def _same_noise(function: Callable[..., Tensor], x: Tensor, values: dict[str, Any], *, training: bool) -> Tensor:

@@ -19,6 +19,7 @@ from actsearch.schemas import ActivationSpec, Training
 from actsearch.tasks.declaration import Part, Predict, Task
 from actsearch.training.batches import pieces
 from actsearch.training.build import site_activations
+from actsearch.training.layers import layers_of
 from actsearch.training.network import weight_names
 from actsearch.training.optimisers import clip_rows, stacked_optimiser
 from actsearch.training.sites import Merge, Observe, Observer, StackedSite, slot_name
@@ -43,6 +44,10 @@ class _Layout:
             name: part.view(len(matrix), *shape)
             for name, part, shape in zip(self.names, columns, self.shapes, strict=True)
         }
+
+
+class _OtherInputs(Exception):
+    """A task's loss asks for outputs on other inputs than the batch's, or for derivatives by them."""
 
 
 class StackedTrials:
@@ -73,6 +78,7 @@ class StackedTrials:
         self._layout = _layout(self._template, self._sites)
         self._matrix = _matrix(modules, self._layout).to(device).requires_grad_()
         self._buffers = _buffers(modules, self._sites, device)
+        self._layers = layers_of(self._template)
         self._optimiser = stacked_optimiser(training.optimizer, candidates, self._matrix.detach(), self._layout.decayed)
 
     def step(self, batch: Part, factor: float) -> Tensor:
@@ -87,6 +93,27 @@ class StackedTrials:
         return losses.detach()
 
     def _losses(self, batch: Part, parameters: Named) -> Tensor:
+        if self._layers is not None:
+            try:
+                return self._losses_of_outputs(batch, self._layers(parameters, self._buffers, batch[0], self._size))
+            except _OtherInputs:
+                self._layers = None
+        return self._vmapped_losses(batch, parameters)
+
+    def _losses_of_outputs(self, batch: Part, outputs: Tensor) -> Tensor:
+        """Losses of outputs (K, B, ...), if all that the task's loss asks for are the outputs on the batch itself."""
+
+        def loss(output: Tensor) -> Tensor:
+            def predict(x: Tensor) -> Tensor:
+                if x is not batch[0]:
+                    raise _OtherInputs
+                return output
+
+            return self._task.loss(predict, batch)
+
+        return torch.vmap(loss, randomness="same")(outputs)
+
+    def _vmapped_losses(self, batch: Part, parameters: Named) -> Tensor:
         def loss(parameters: Named, buffers: Named) -> Tensor:
             return self._task.loss(self._predict(parameters, buffers), batch)
 
@@ -99,14 +126,23 @@ class StackedTrials:
     def evaluate(self, part: Part) -> dict[str, Tensor]:
         """The task's metrics on a part, each (K,)."""
         self._template.eval()
+        parameters = self._layout.views(self._matrix)
+        found = [self._outputs(parameters, piece[0]) for piece in pieces(part, self._piece)]  # (K, n, ...)
+        return dict(torch.vmap(lambda y: self._task.metrics(y, part))(torch.cat(found, dim=1)))
+
+    def _outputs(self, parameters: Named, x: Tensor) -> Tensor:
+        """Outputs (K, B, ...) for inputs (B, ...)."""
+        if self._layers is not None:
+            return self._layers(parameters, self._buffers, x, self._size)
 
         def outputs(parameters: Named, buffers: Named, x: Tensor) -> Tensor:
             return self._predict(parameters, buffers)(x)
 
-        forward = torch.vmap(outputs, in_dims=(0, 0, None), randomness="same")
-        parameters = self._layout.views(self._matrix)
-        found = [forward(parameters, self._buffers, piece[0]) for piece in pieces(part, self._piece)]  # (K, n, ...)
-        return dict(torch.vmap(lambda y: self._task.metrics(y, part))(torch.cat(found, dim=1)))
+        return torch.vmap(outputs, in_dims=(0, 0, None), randomness="same")(parameters, self._buffers, x)
+
+    @property
+    def _size(self) -> int:
+        return len(self._matrix)
 
     def largest_slopes(self, part: Part) -> dict[str, Tensor]:
         """For each site the largest |f'(x)| of each channel, (K, channels)."""

@@ -21,6 +21,7 @@ from sqlalchemy import Engine
 from actsearch.logs import configure_logging
 from actsearch.settings import settings
 from actsearch.store import create_store_engine
+from actsearch.training import keep_freed_memory
 from actsearch_workers.control import Control
 from actsearch_workers.messages import Broken, Done, Drain, Ready, Reply, Run, parse_order, to_line
 from actsearch_workers.runner import run_slice
@@ -37,6 +38,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     configure_logging(settings())
     torch.set_num_threads(threads)
+    keep_freed_memory()
     url = settings().database_url
     if url is None:
         raise SystemExit("actsearch_workers.child is started by a worker, which sets ACTSEARCH_DATABASE_URL")

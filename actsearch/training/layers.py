@@ -1,0 +1,257 @@
+"""A network of known layers for K trials at once, written out layer by layer.
+
+`vmap` runs any module but pays for it at every operation. Chains of the layers listed here are run directly instead:
+linear layers as batched matrix products, convolutions as grouped ones, BatchNorm over the channels of all trials.
+Signals are (K, B, ...) whatever their strides; before the first weights all trials share one (B, ...).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from actsearch.architectures.convnet import AveragePool
+from actsearch.training.sites import StackedSite
+
+Named = Mapping[str, Tensor]
+Weights = Callable[[str], Tensor]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What flows between layers: (K, B, ...), or (B, ...) while it is the same for all trials."""
+
+    value: Tensor
+    shared: bool
+
+
+Layer = Callable[[Signal, Weights, int], Signal]
+"""`layer(signal, weights, K)`; `weights(name)` is a parameter or buffer of the layer, (K, ...)."""
+
+
+class Layers:
+    """The forward pass of a template for all trials of a stack.
+
+    Args:
+        chain: path of each layer in the template, and the layer.
+    """
+
+    def __init__(self, chain: Sequence[tuple[str, Layer]]) -> None:
+        self._chain = chain
+
+    def __call__(self, parameters: Named, buffers: Named, x: Tensor, trials: int) -> Tensor:
+        """Outputs (K, B, ...) for inputs (B, ...); running statistics among `buffers` are changed in place."""
+        signal = Signal(x, shared=True)
+        for path, layer in self._chain:
+            signal = layer(signal, _weights(path, parameters, buffers), trials)
+        return _unshared(signal, trials)
+
+
+def layers_of(template: nn.Module) -> Layers | None:
+    """The template as a chain of layers; None if it holds anything but what is known here."""
+    chain = _chain("", template)
+    return None if chain is None else Layers(chain)
+
+
+def _chain(path: str, module: nn.Module) -> list[tuple[str, Layer]] | None:
+    if type(module) is nn.Sequential:
+        parts = [_chain(f"{path}{name}.", child) for name, child in module.named_children()]
+        return None if any(part is None for part in parts) else [step for part in parts for step in part or ()]
+    make = _KNOWN.get(type(module))
+    layer = make(module) if make else None
+    return None if layer is None else [(path, layer)]
+
+
+def _weights(path: str, parameters: Named, buffers: Named) -> Weights:
+    def get(name: str) -> Tensor:
+        full = f"{path}{name}"
+        return parameters[full] if full in parameters else buffers[full]
+
+    return get
+
+
+def _unshared(signal: Signal, trials: int) -> Tensor:
+    return signal.value.expand(trials, *signal.value.shape) if signal.shared else signal.value
+
+
+def _trials_inside(x: Tensor) -> Tensor:
+    """(K, B, C, ...) -> (B, K C, ...); free of cost if the memory already lies so."""
+    return x.transpose(0, 1).flatten(1, 2)
+
+
+def _trials_outside(x: Tensor, trials: int) -> Tensor:
+    """(B, K C, ...) -> (K, B, C, ...), a view."""
+    apart: Tensor = x.unflatten(1, (trials, -1))
+    return apart.transpose(0, 1)
+
+
+# --- the layers -----------------------------------------------------------------------------------
+
+
+def _each(function: Callable[[Tensor, int], Tensor]) -> Layer:
+    """A layer without weights: `function(x, batch axis)`."""
+
+    def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
+        return Signal(function(signal.value, 0 if signal.shared else 1), signal.shared)
+
+    return layer
+
+
+def _identity(module: nn.Module) -> Layer:
+    return _each(lambda x, batch: x)
+
+
+def _flatten(module: nn.Module) -> Layer | None:
+    if not isinstance(module, nn.Flatten) or (module.start_dim, module.end_dim) != (1, -1):
+        return None
+    return _each(lambda x, batch: x.flatten(batch + 1))
+
+
+def _average_pool(module: nn.Module) -> Layer:
+    return _each(lambda x, batch: x.flatten(batch + 2).mean(-1))
+
+
+def _linear(module: nn.Module) -> Layer:
+    biased = getattr(module, "bias", None) is not None
+
+    def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
+        x, weight = signal.value, weights("weight")  # (K, out, in)
+        if signal.shared and x.dim() == 2:
+            bias = weights("bias").flatten() if biased else None
+            together = F.linear(x, weight.flatten(0, 1), bias)  # (B, in) -> (B, K out): one product for all trials
+            return Signal(_trials_outside(together, trials), shared=False)
+        x = _unshared(signal, trials)
+        flat, transposed = x.flatten(1, -2), weight.transpose(1, 2)  # (K, B ..., in), (K, in, out)
+        out = torch.baddbmm(weights("bias").unsqueeze(1), flat, transposed) if biased else torch.bmm(flat, transposed)
+        return Signal(out.unflatten(1, x.shape[1:-1]) if x.dim() > 3 else out, shared=False)
+
+    return layer
+
+
+def _convolution(module: nn.Module) -> Layer | None:
+    if not isinstance(module, nn.Conv1d | nn.Conv2d) or module.groups != 1 or module.padding_mode != "zeros":
+        return None
+    convolve = F.conv1d if isinstance(module, nn.Conv1d) else F.conv2d
+    biased = module.bias is not None
+    settings = {"stride": module.stride, "padding": module.padding, "dilation": module.dilation}
+
+    def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
+        x = signal.value if signal.shared else _trials_inside(signal.value)
+        weight = weights("weight").flatten(0, 1)  # (K out, in, *kernel)
+        bias = weights("bias").flatten() if biased else None
+        out = convolve(x, weight, bias, groups=1 if signal.shared else trials, **settings)  # type: ignore[arg-type]
+        return Signal(_trials_outside(out, trials), shared=False)
+
+    return layer
+
+
+def _max_pool(module: nn.Module) -> Layer | None:
+    if not isinstance(module, nn.MaxPool1d | nn.MaxPool2d) or module.return_indices:
+        return None
+
+    def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
+        if signal.shared:
+            return Signal(module(signal.value), shared=True)
+        return Signal(_trials_outside(module(_trials_inside(signal.value)), trials), shared=False)
+
+    return layer
+
+
+def _batch_norm(module: nn.Module) -> Layer | None:
+    if not isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        return None
+    momentum, eps = module.momentum, module.eps
+    if momentum is None or not module.affine or not module.track_running_stats:
+        return None
+
+    def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
+        x = _trials_inside(_unshared(signal, trials))  # (B, K C, ...)
+        mean, variance = weights("running_mean").view(-1), weights("running_var").view(-1)  # (K C,), in place
+        scale, shift = weights("weight").flatten(), weights("bias").flatten()
+        out = F.batch_norm(x, mean, variance, scale, shift, module.training, momentum, eps)
+        if module.training:
+            weights("num_batches_tracked").add_(1)
+        return Signal(_trials_outside(out, trials), shared=False)
+
+    return layer
+
+
+def _layer_norm(module: nn.Module) -> Layer | None:
+    if not isinstance(module, nn.LayerNorm) or len(module.normalized_shape) != 1 or module.bias is None:
+        return None
+    shape, eps = module.normalized_shape, module.eps
+
+    def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
+        x = _unshared(signal, trials)
+        whole = F.layer_norm(x, list(shape), eps=eps)
+        scale, shift = (_against(weights(name), x, x.dim() - 1) for name in ("weight", "bias"))
+        return Signal(torch.addcmul(shift, whole, scale), shared=False)
+
+    return layer
+
+
+def _group_norm(module: nn.Module) -> Layer | None:
+    if not isinstance(module, nn.GroupNorm) or not module.affine:
+        return None
+    groups, eps = module.num_groups, module.eps
+
+    def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
+        x = _trials_inside(_unshared(signal, trials))
+        scale, shift = weights("weight").flatten(), weights("bias").flatten()
+        return Signal(_trials_outside(F.group_norm(x, trials * groups, scale, shift, eps), trials), shared=False)
+
+    return layer
+
+
+def _dropout(module: nn.Module) -> Layer | None:
+    if not isinstance(module, nn.Dropout):
+        return None
+
+    def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
+        if signal.shared or not module.training:
+            return Signal(module(signal.value), signal.shared)
+        mask = module(torch.ones_like(signal.value[0], memory_format=torch.contiguous_format))  # one for all trials
+        return Signal(signal.value * mask, shared=False)
+
+    return layer
+
+
+def _site(site: nn.Module) -> Layer | None:
+    if not isinstance(site, StackedSite):
+        return None
+
+    def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
+        x = _unshared(signal, trials)
+        slots = [weights(name) for name, _ in site.named_parameters()]
+        return Signal(site.stacked(x, slots, 0, site.axis % (x.dim() - 1)), shared=False)
+
+    return layer
+
+
+def _against(value: Tensor, x: Tensor, axis: int) -> Tensor:
+    """(K, C) shaped to broadcast against x (K, ..., C at `axis`, ...)."""
+    shape = [1] * x.dim()
+    shape[0], shape[axis] = value.shape
+    return value.reshape(shape)
+
+
+_KNOWN: Mapping[type[nn.Module], Callable[[nn.Module], Layer | None]] = {
+    nn.Identity: _identity,
+    nn.Flatten: _flatten,
+    nn.Linear: _linear,
+    nn.Conv1d: _convolution,
+    nn.Conv2d: _convolution,
+    nn.MaxPool1d: _max_pool,
+    nn.MaxPool2d: _max_pool,
+    AveragePool: _average_pool,
+    nn.BatchNorm1d: _batch_norm,
+    nn.BatchNorm2d: _batch_norm,
+    nn.LayerNorm: _layer_norm,
+    nn.GroupNorm: _group_norm,
+    nn.Dropout: _dropout,
+    StackedSite: _site,
+}

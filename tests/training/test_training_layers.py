@@ -1,0 +1,96 @@
+"""Networks written out layer by layer against the same under vmap, and tasks that need the latter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from actsearch.architectures import InputSpec
+from actsearch.schemas import ActivationSpec, Training
+from actsearch.tasks import get_task, load
+from actsearch.training import Candidate, build_module
+from actsearch.training.layers import layers_of
+from actsearch.training.stack import StackedTrials
+
+# Learned and stochastic ones among them, and one that comes twice.
+FAMILIES = ["relu", "prelu", "rrelu", "gelu", "relu", "swish"]
+VECTOR, IMAGE, SEQUENCE = (InputSpec("image", s, 5) for s in ((3, 4, 4), (3, 8, 8), (2, 12)))
+
+
+def stack(architecture: str, spec: InputSpec, parameters: dict[str, Any], task: Any) -> StackedTrials:
+    candidates = [Candidate({"network": ActivationSpec(family=name)}, 0.01, 0.0, 0.9) for name in FAMILIES]
+    modules = [build_module(architecture, parameters, spec, c.activations, seed) for seed, c in enumerate(candidates)]
+    return StackedTrials(modules, candidates, task, Training(optimizer="sgd"), device=torch.device("cpu"), piece=7)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "spec", "parameters"),
+    [
+        ("mlp", VECTOR, {"depth": 2, "width": 6}),
+        ("mlp", VECTOR, {"depth": 2, "width": 6, "norm": "batch", "dropout": 0.3}),
+        ("mlp", VECTOR, {"depth": 2, "width": 6, "norm": "layer"}),
+        ("convnet", IMAGE, {"channels": 4, "norm": "none"}),
+        ("convnet", IMAGE, {"channels": 4, "norm": "batch", "dropout": 0.3}),
+        ("convnet", IMAGE, {"channels": 4, "norm": "layer"}),
+        ("convnet", SEQUENCE, {"channels": 4, "norm": "batch"}),
+    ],
+)
+def test_written_out_and_vmapped_networks_take_the_same_steps(
+    architecture: str, spec: InputSpec, parameters: dict[str, Any]
+) -> None:
+    task = get_task("digits")
+    written, vmapped = (stack(architecture, spec, parameters, task) for _ in range(2))
+    assert written._layers is not None
+    vmapped._layers = None
+    part = (torch.randn(20, *spec.shape), torch.randint(0, 5, (20,)))
+
+    for step in range(3):
+        losses = []
+        for trials in (written, vmapped):
+            torch.manual_seed(step)
+            losses.append(trials.step(part, 1.0))
+        torch.testing.assert_close(*losses, rtol=1e-4, atol=1e-5)
+    for name, value in written.evaluate(part).items():
+        torch.testing.assert_close(value, vmapped.evaluate(part)[name], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(written._buffers, vmapped._buffers, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [0, 3])
+def test_layers_before_the_first_weights_are_shared_until_they_differ(size: int) -> None:
+    chain = layers_of(nn.Sequential(nn.Flatten(), nn.Sequential(nn.Identity(), nn.LayerNorm(6))))
+    assert chain is not None
+    x = torch.randn(size, 2, 3)
+
+    out = chain({"1.1.weight": torch.ones(4, 6), "1.1.bias": torch.arange(4.0).repeat(6, 1).T}, {}, x, 4)
+
+    assert out.shape == (4, size, 6)
+    torch.testing.assert_close(out[3], nn.functional.layer_norm(x.flatten(1), [6]) + 3)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.Sequential(nn.Linear(2, 2), nn.Softmax(-1)),
+        nn.Conv2d(4, 4, 3, groups=2),
+        nn.BatchNorm2d(4, affine=False),
+        nn.Flatten(0),
+        nn.TransformerEncoderLayer(4, 2),
+    ],
+)
+def test_what_is_not_known_is_left_to_vmap(module: nn.Module) -> None:
+    assert layers_of(module) is None
+
+
+def test_a_loss_that_differentiates_the_network_is_left_to_vmap() -> None:
+    dataset = load("pinn_poisson", {"samples": 64})
+    spec = InputSpec(dataset.input_kind, dataset.input_shape, dataset.outputs)
+    trials = stack("mlp", spec, {"depth": 2, "width": 6}, get_task("pinn_poisson"))
+    assert trials._layers is not None
+
+    losses = trials.step(tuple(tensor[:8] for tensor in dataset.train), 1.0)
+
+    assert trials._layers is None
+    assert torch.isfinite(losses).all()
