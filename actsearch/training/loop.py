@@ -114,7 +114,7 @@ class _Run:
             forget_peak_memory(device)
             self._train, self._validation, self._test = on_device(dataset, device)
             candidates = [cohort.candidates[place] for place in self._places]
-            self._trials = _trials([modules[p] for p in self._places], candidates, task, plan.training, device)
+            self._trials = new_trials([modules[p] for p in self._places], candidates, task, plan.training, device)
         self._batch_size = min(self._training.batch_size, len(self._train[0]))
 
     def outcomes(self, on_rung: OnRung, on_complete: OnComplete) -> dict[int, Outcome]:
@@ -226,13 +226,18 @@ class _Run:
             raise _Stopped(failure_reason(error), f"{type(error).__name__}: {error}") from error
 
 
-def _trials(
+def new_trials(
     modules: Sequence[nn.Module],
     candidates: Sequence[Candidate],
     task: Task,
     training: Training,
     device: torch.device,
 ) -> Trials:
+    """Trials ready for their first step: a stack, or one plain module.
+
+    Args:
+        modules: from `build_module`, on the CPU, one a candidate; those of one family should be neighbours.
+    """
     piece = _EVALUATION_BATCHES * training.batch_size
     if len(modules) == 1:
         return PlainTrial(modules[0].to(device), candidates[0], task, training, piece=piece)
