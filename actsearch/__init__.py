@@ -77,11 +77,14 @@ __all__ = [
     "__version__",
 ]
 
+_PACKAGES = ("search",)
 _HOMES = ("actsearch.errors", "actsearch.schemas", "actsearch.client.errors", "actsearch.client")
 
 
 def __getattr__(name: str) -> object:
     """Load what is exported on its first use, so that `import actsearch` alone stays light."""
+    if name in _PACKAGES:
+        return import_module(f"actsearch.{name}")
     if name in __all__:
         for module in map(import_module, _HOMES):
             if hasattr(module, name):

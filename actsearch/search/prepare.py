@@ -78,11 +78,21 @@ def prepare(request: JobRequest) -> PreparedJob:
     Raises:
         InvalidRequest: naming each offending field, what is wrong and what is allowed.
     """
-    problems = list(_named_problems(request))
+    problems = [*_place_problems(request), *_family_name_problems(request)]
     if problems:
         raise InvalidRequest(*problems)
-    task, architecture = get_task(request.task.name), get_architecture(request.architecture.name)
-    dataset = _load(request)
+    return prepare_on(request, get_task(request.task.name), get_architecture(request.architecture.name), _load(request))
+
+
+def prepare_on(request: JobRequest, task: Task, architecture: Architecture, dataset: Dataset) -> PreparedJob:
+    """`prepare` on a task, an architecture and data that need not be in the catalogue.
+
+    Raises:
+        InvalidRequest: see `prepare`.
+    """
+    problems = list(_family_name_problems(request))
+    if problems:
+        raise InvalidRequest(*problems)
     problems += _fit_problems(request, task, architecture, dataset)
     problems += _space_problems(request, architecture)
     if problems:
@@ -203,7 +213,7 @@ def _nearest(value: Scalar | None, choices: Sequence[Scalar]) -> Scalar:
 # --- what can be wrong ----------------------------------------------------------------------------
 
 
-def _named_problems(request: JobRequest) -> Iterator[FieldProblem]:
+def _place_problems(request: JobRequest) -> Iterator[FieldProblem]:
     try:
         get_task(request.task.name)
     except NotFound:
@@ -212,6 +222,9 @@ def _named_problems(request: JobRequest) -> Iterator[FieldProblem]:
         yield from (FieldProblem("task.name", problem.message, problem.allowed) for problem in error.problems)
     if request.architecture.name not in architectures():
         yield _unknown("architecture.name", "architecture", request.architecture.name, tuple(architectures()))
+
+
+def _family_name_problems(request: JobRequest) -> Iterator[FieldProblem]:
     known = (*families(), EXPRESSION)
     if request.baseline.family not in known:
         yield _unknown("baseline.family", "family", request.baseline.family, known)

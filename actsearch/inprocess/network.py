@@ -1,0 +1,119 @@
+"""The user's own network as an architecture: where its activations stand is found by building it once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from actsearch.activations import Activation
+from actsearch.architectures import Architecture, InputSpec, Sites
+from actsearch.errors import FieldProblem, InvalidRequest
+from actsearch.schemas import ActivationSpec
+
+BUILD = "build_model"
+
+
+class Activations(Protocol):
+    """What `build_model` is given: call it once for each place where an activation stands."""
+
+    def __call__(self, name: str | None = None, *, axis: int = 1) -> nn.Module:
+        """A fresh activation module.
+
+        Its attribute `gain` is the standard deviation, times sqrt(fan_in), that keeps the signal's size when the
+        weights before it are drawn with it; use it or not.
+
+        Args:
+            name: of the site; None for `site1`, `site2` ... in order of the calls.
+            axis: of the channels, counted with the batch axis; -1 for signals (batch, time, channels).
+        """
+        ...
+
+
+Build = Callable[[Activations], nn.Module]
+"""`build_model(act) -> nn.Module`: the network, with `act()` wherever an activation is searched."""
+
+
+@dataclass
+class Place:
+    """A site: its channel axis, and the channels seen there (0 before the first signal)."""
+
+    axis: int
+    channels: int = 0
+
+
+def survey(build: Build, batch: Tensor) -> tuple[dict[str, Place], Tensor]:
+    """The sites of a network by name, and its outputs on a batch (B, ...); torch's global generators stay as they are.
+
+    Raises:
+        InvalidRequest: if it has no site, a site is passed by, or one module stands at places of different widths.
+    """
+    places: dict[str, Place] = {}
+
+    def site(name: str | None = None, *, axis: int = 1) -> nn.Module:
+        chosen = _site_name(name, len(places))
+        if chosen in places:
+            raise InvalidRequest(FieldProblem(BUILD, f"two sites are called {chosen!r}; name them apart"))
+        places[chosen] = Place(axis)
+        return _Probe(chosen, places[chosen])
+
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        module = build(site)
+        if not isinstance(module, nn.Module):
+            message = f"returned a {type(module).__name__}; return the network, an nn.Module"
+            raise InvalidRequest(FieldProblem(BUILD, message))
+        outputs = module.eval()(batch)
+    if not places:
+        raise InvalidRequest(FieldProblem(BUILD, "never called its argument; put `act()` where activations stand"))
+    unused = [name for name, place in places.items() if not place.channels]
+    if unused:
+        raise InvalidRequest(FieldProblem(BUILD, f"no signal passes {', '.join(unused)}; use each `act()` it makes"))
+    return places, outputs
+
+
+def own_architecture(build: Build, places: Mapping[str, Place], kind: str) -> Architecture:
+    """The network as an architecture without parameters, whose sites are `places`, each a stage of its own."""
+
+    def built(spec: InputSpec, sites: Sites) -> nn.Module:
+        made = 0
+
+        def act(name: str | None = None, *, axis: int = 1) -> nn.Module:
+            nonlocal made
+            chosen = _site_name(name, made)
+            made += 1
+            return sites(chosen, stage=chosen, channels=places[chosen].channels, axis=axis)
+
+        return build(act)
+
+    name = getattr(build, "__name__", type(build).__name__)
+    return Architecture(name, "the caller's own network", built, (kind,), ())
+
+
+class _Probe(Activation):
+    """An activation that writes down how many channels it sees."""
+
+    def __init__(self, name: str, place: Place) -> None:
+        super().__init__(ActivationSpec(family="relu"))
+        self._name, self._place = name, place
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Relu(x); notes the size of the channel axis."""
+        if not -x.dim() <= self._place.axis < x.dim():
+            message = f"{self._name} has axis={self._place.axis}, but its signal has {x.dim()} axes; name another"
+            raise InvalidRequest(FieldProblem(BUILD, message))
+        channels = x.shape[self._place.axis]
+        if self._place.channels not in (0, channels):
+            message = (
+                f"{self._name} sees signals of {self._place.channels} and of {channels} channels; "
+                "call `act()` once for each place"
+            )
+            raise InvalidRequest(FieldProblem(BUILD, message))
+        self._place.channels = channels
+        return super().forward(x)
+
+
+def _site_name(name: str | None, before: int) -> str:
+    return name or f"site{before + 1}"
