@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from typer.core import TyperGroup
 
 from actsearch import __version__
-from actsearch.cli import catalogue, demo, jobs, results, server
+from actsearch.cli import catalogue, demo, jobs, pareto, results, server
 from actsearch.cli.output import explain
 from actsearch.client.errors import InvalidRequestError
 from actsearch.errors import ActsearchError, InvalidRequest
@@ -56,7 +56,16 @@ def version() -> None:
 
 _SERVICE = "The service"
 _PANELS: Mapping[str, Sequence[Callable[..., None]]] = {
-    "Searches": (jobs.submit, jobs.jobs, jobs.watch, results.rank, results.trials, jobs.show, jobs.cancel),
+    "Searches": (
+        jobs.submit,
+        jobs.jobs,
+        jobs.watch,
+        results.rank,
+        pareto.pareto,
+        results.trials,
+        jobs.show,
+        jobs.cancel,
+    ),
     "What can be searched": (catalogue.activations, catalogue.architectures, catalogue.tasks),
     _SERVICE: (demo.demo, server.up, server.serve, server.worker, catalogue.workers, version),
 }

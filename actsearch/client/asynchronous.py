@@ -25,6 +25,7 @@ from actsearch.schemas import (
     Job,
     JobRequest,
     Page,
+    ParetoFront,
     TaskInfo,
     Trial,
     TrialRanking,
@@ -182,6 +183,10 @@ class AsyncJobHandle(SeenJob):
         if by == "family":
             return await self._client.ask(calls.rank_families(self.id, limit))
         return await self._client.ask(calls.rank_trials(self.id, limit))
+
+    async def pareto(self) -> ParetoFront:
+        """The complete trials that no other one beats in every objective, and how the hypervolume grew."""
+        return await self._client.ask(calls.pareto_front(self.id))
 
     async def best(self) -> Trial:
         """The best complete trial so far, asked for anew."""

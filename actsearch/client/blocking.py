@@ -25,6 +25,7 @@ from actsearch.schemas import (
     Job,
     JobRequest,
     Page,
+    ParetoFront,
     TaskInfo,
     Trial,
     TrialRanking,
@@ -222,6 +223,10 @@ class JobHandle(SeenJob):
         if by == "family":
             return self._client.ask(calls.rank_families(self.id, limit))
         return self._client.ask(calls.rank_trials(self.id, limit))
+
+    def pareto(self) -> ParetoFront:
+        """The complete trials that no other one beats in every objective, and how the hypervolume grew."""
+        return self._client.ask(calls.pareto_front(self.id))
 
     def best(self) -> Trial:
         """The best complete trial so far, asked for anew.

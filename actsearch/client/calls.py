@@ -13,6 +13,7 @@ from actsearch.schemas import (
     FamilyRanking,
     Job,
     Page,
+    ParetoFront,
     Schema,
     TaskInfo,
     Trial,
@@ -88,6 +89,11 @@ def rank_trials(job_id: UUID, limit: int) -> Call[TrialRanking]:
 def rank_families(job_id: UUID, limit: int) -> Call[FamilyRanking]:
     """Families by their best complete trial."""
     return Call("GET", f"/v1/jobs/{job_id}/ranking", FamilyRanking, {"by": "family", "limit": limit})
+
+
+def pareto_front(job_id: UUID) -> Call[ParetoFront]:
+    """The trials that no other one beats in every objective."""
+    return Call("GET", f"/v1/jobs/{job_id}/pareto", ParetoFront)
 
 
 def list_activations() -> Call[Page[FamilyInfo]]:

@@ -39,6 +39,8 @@ class Shorthand(TypedDict, total=False):
     training: Training | Mapping[str, Any]
     budget: Budget | Mapping[str, Any]
     objective: Objective | Mapping[str, Any]
+    objectives: Sequence[Objective | Mapping[str, Any]]
+    measures: Sequence[str]
     sampler: str | Sampler
     pruner: str | Pruner
     parallelism: int

@@ -21,6 +21,8 @@ from actsearch.schemas.catalogue import (
     WorkerInfo,
 )
 from actsearch.schemas.json_schema import json_schema
+from actsearch.schemas.measures import Measure
+from actsearch.schemas.pareto import HypervolumePoint, ParetoEntry, ParetoFront
 from actsearch.schemas.problems import (
     Problem,
     ProblemField,
@@ -102,11 +104,13 @@ __all__ = [
     "FamilyRanking",
     "FamilyTags",
     "Finalist",
+    "HypervolumePoint",
     "Interval",
     "Item",
     "Job",
     "JobRequest",
     "JobState",
+    "Measure",
     "Named",
     "Number",
     "Objective",
@@ -114,6 +118,8 @@ __all__ = [
     "Outcome",
     "Page",
     "ParameterInfo",
+    "ParetoEntry",
+    "ParetoFront",
     "Placement",
     "Problem",
     "ProblemField",

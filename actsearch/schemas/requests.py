@@ -10,6 +10,8 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from actsearch.schemas.base import PRINTABLE, Number, Scalar, Schema, named
 from actsearch.schemas.pruners import AutoPruner, Pruner
 from actsearch.schemas.samplers import AutoSampler, Sampler
+from actsearch.schemas.measures import Measure
+from actsearch.schemas.states import Direction
 
 
 class Range(Schema):
@@ -197,9 +199,15 @@ class Budget(Schema):
 
 
 class Objective(Schema):
-    """What a trial is judged by: a validation metric of the task (None: the task's own)."""
+    """What a trial is judged by.
+
+    Args:
+        metric: a validation metric of the task (None: its own), or a `Measure` (`latency_ms`, `int8_drop` ...).
+        direction: None for the metric's own.
+    """
 
     metric: str | None = None
+    direction: Direction | None = None
 
 
 class JobRequest(Schema):
@@ -211,6 +219,9 @@ class JobRequest(Schema):
         space: what is searched.
         baseline: the activation every other is compared with; it is always trial 0.
         training, budget, objective, sampler, pruner: see their types.
+        objectives: instead of `objective`, several: the first is what rankings use, all make the Pareto front; no
+            trial is pruned.
+        measures: costs of the finished network to record of every complete trial; those among the objectives are.
         parallelism: how many runners (devices) may work on the job at once.
         cohort_size: trials trained together on one device; None lets the worker choose.
         priority: higher runs first.
@@ -225,6 +236,8 @@ class JobRequest(Schema):
     training: Training = Training()
     budget: Budget = Budget()
     objective: Objective = Objective()
+    objectives: Annotated[list[Objective], Field(max_length=5)] = Field(default_factory=list)
+    measures: Annotated[list[Measure], Field(max_length=len(Measure))] = Field(default_factory=list)
     sampler: Sampler = AutoSampler()
     pruner: Pruner = AutoPruner()
     parallelism: Annotated[int, Field(ge=1, le=1000)] = 4
@@ -232,3 +245,20 @@ class JobRequest(Schema):
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     name: Annotated[str, Field(max_length=200, pattern=PRINTABLE)] | None = None
+
+    @model_validator(mode="after")
+    def _judged_one_way(self) -> JobRequest:
+        if self.objectives and self.objective != Objective():
+            raise ValueError("give `objective` or `objectives`, not both")
+        return self
+
+    @property
+    def judged_by(self) -> list[Objective]:
+        """The objectives, one or several."""
+        return self.objectives or [self.objective]
+
+    @property
+    def measured(self) -> set[Measure]:
+        """The costs to measure of every complete trial."""
+        names = {objective.metric for objective in self.judged_by}
+        return {*self.measures, *(measure for measure in Measure if measure in names)}

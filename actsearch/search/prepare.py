@@ -33,6 +33,7 @@ from actsearch.schemas.samplers import GridSampler
 from actsearch.search.constraints import parameter_count
 from actsearch.search.exhaustive import discrete_space, sampler_problems
 from actsearch.search.expressions import expression_problems
+from actsearch.search.objectives import objective_problems, objectives_of
 from actsearch.space import (
     Space,
     Suggestion,
@@ -57,7 +58,8 @@ class PreparedJob:
 
     Args:
         request: the request, unchanged.
-        objective: what trials are ranked by.
+        objective: what trials are ranked by; the first of `objectives`.
+        objectives: all that trials are judged by.
         baseline: the baseline with all its parameters.
         baseline_parameters: Optuna's parameters of trial 0, the baseline.
         space: the compiled search space.
@@ -66,6 +68,7 @@ class PreparedJob:
 
     request: JobRequest
     objective: ObjectiveInfo
+    objectives: Sequence[ObjectiveInfo]
     baseline: ActivationSpec
     baseline_parameters: Mapping[str, Scalar]
     space: Space
@@ -120,10 +123,11 @@ def _prepared(request: JobRequest, task: Task, architecture: Architecture, datas
     problems = tuple(sampler_problems(request, space))
     if problems:
         raise InvalidRequest(*problems)
-    metric = request.objective.metric or task.metric
+    objectives = objectives_of(request, task)
     prepared = PreparedJob(
         request=request,
-        objective=ObjectiveInfo(metric=metric, direction=task.directions[metric]),
+        objective=objectives[0],
+        objectives=objectives,
         baseline=baseline,
         baseline_parameters=_baseline_parameters(request, baseline, space, parameters),
         space=space,
@@ -274,10 +278,7 @@ def _fit_problems(
         fitting = tuple(n for n, a in architectures().items() if dataset.input_kind in a.inputs)
         message = f"{architecture.name} takes {' or '.join(architecture.inputs)} inputs; task {task.name} has"
         yield FieldProblem("architecture.name", f"{message} {dataset.input_kind} inputs; choose another", fitting)
-    metric = request.objective.metric
-    if metric is not None and metric not in task.directions:
-        message = f"task {task.name} has no metric {metric!r}; choose one of `allowed`"
-        yield FieldProblem("objective.metric", message, tuple(task.directions))
+    yield from objective_problems(request, task)
     try:
         resolve_parameters(architecture, request.architecture.parameters)
     except InvalidRequest as error:

@@ -50,7 +50,12 @@ class Report:
 
 @dataclass(frozen=True)
 class Finish:
-    """How a claimed trial ended; `state` is `complete`, `pruned` or `failed`."""
+    """How a claimed trial ended; `state` is `complete`, `pruned` or `failed`.
+
+    Args:
+        value: the first objective.
+        further_values: the other ones.
+    """
 
     claim: Claim
     state: str
@@ -58,6 +63,7 @@ class Finish:
     metrics: Mapping[str, object] = field(default_factory=dict)
     reason: FailureReason | None = None
     detail: str | None = None
+    further_values: Sequence[float] = ()
 
 
 _WAITING = """
@@ -151,10 +157,11 @@ def report(connection: Connection, reports: Sequence[Report]) -> set[int]:
 _FINISH = """
     UPDATE trials t SET
         state = r.state, value = CAST(r.value AS float8), metrics = r.metrics,
-        values = CASE WHEN r.value IS NULL THEN NULL ELSE ARRAY[CAST(r.value AS float8)] END,
+        values = CASE WHEN r.value IS NULL THEN NULL ELSE ARRAY[CAST(r.value AS float8)] || r.further END,
         failure_reason = r.reason, failure_detail = r.detail, finished_at = now()
     FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-        AS r(id bigint, attempt int, state text, value text, metrics jsonb, reason text, detail text)
+        AS r(id bigint, attempt int, state text, value text, metrics jsonb, reason text, detail text,
+             further float8[])
     WHERE t.id = r.id AND t.attempt = r.attempt AND t.state = 'running'
     RETURNING t.id
 """
@@ -166,6 +173,7 @@ def finish(connection: Connection, finishes: Sequence[Finish]) -> set[int]:
         _key(f.claim)
         | {"state": f.state, "value": None if f.value is None else repr(float(f.value)), "metrics": f.metrics}
         | {"reason": f.reason and str(f.reason), "detail": f.detail and f.detail[:2000]}
+        | {"further": [float(value) for value in f.further_values]}
         for f in finishes
     ]
     return set(connection.execute(text(_FINISH), {"rows": encode(rows)}).scalars())

@@ -41,15 +41,18 @@ def create_job(
     objective: ObjectiveInfo,
     baseline: ActivationSpec,
     baseline_parameters: Mapping[str, Scalar],
+    *,
+    further_objectives: Sequence[ObjectiveInfo] = (),
 ) -> UUID:
     """Create a job, its study, trial 0 (the baseline, waiting) and its runner tasks, in the caller's transaction.
 
     Args:
         request: checked by `actsearch.search.prepare`, which also gives the other arguments.
         baseline_parameters: Optuna's parameters of trial 0.
+        further_objectives: what else trials are judged by; `objective` is what they are ranked by.
     """
     job_id = uuid7()
-    study_id = _create_study(connection, job_id, objective.direction)
+    study_id = _create_study(connection, job_id, [o.direction for o in (objective, *further_objectives)])
     _create_baseline(connection, study_id, baseline, baseline_parameters)
     row = {
         "id": job_id,
@@ -71,8 +74,8 @@ def create_job(
     return job_id
 
 
-def _create_study(connection: Connection, job_id: UUID, direction: Direction) -> int:
-    values = {"name": str(job_id), "directions": [direction], "next_number": 1}
+def _create_study(connection: Connection, job_id: UUID, directions: Sequence[Direction]) -> int:
+    values = {"name": str(job_id), "directions": list(directions), "next_number": 1}
     study: int = connection.execute(insert(StudyRow).values(values).returning(StudyRow.id)).scalar_one()
     return study
 

@@ -20,6 +20,7 @@ from actsearch.store import OptunaStorage, claims, jobs
 from actsearch.tasks import get_task, load
 from actsearch.training import Candidate, Cohort, Outcome, Plan, Rung, cohort_size, train
 from actsearch_workers.control import Control
+from actsearch_workers.measuring import costs_of, values_of
 from actsearch_workers.messages import Run
 
 log = structlog.get_logger()
@@ -143,7 +144,14 @@ def _outcomes(context: Context, members: Sequence[Member]) -> list[Outcome]:
     )
     plan = Plan(request.training, device=context.device)
     dataset = load(request.task.name, request.task.parameters)
-    return train(cohort, get_task(request.task.name), dataset, plan, lambda rung: _on_rung(context, members, rung))
+    return train(
+        cohort,
+        get_task(request.task.name),
+        dataset,
+        plan,
+        lambda rung: _on_rung(context, members, rung),
+        on_complete=costs_of(request, context.device),
+    )
 
 
 def _candidate(request: JobRequest, suggestion: Suggestion) -> Candidate:
@@ -167,6 +175,8 @@ def _on_rung(context: Context, members: Sequence[Member], rung: Rung) -> list[bo
         state = jobs.get_state(connection, context.order.job_id)
     if state != JobState.running or context.control.given_up:
         raise CohortStopped
+    if not _is_reported(context):
+        return [m.claim.trial_id in ours for m in at_rung]
     with context.storage.batch(list(ours)):
         values = [_value(context, metrics) for metrics in rung.metrics]
         for member, value in zip(at_rung, values, strict=True):
@@ -174,6 +184,12 @@ def _on_rung(context: Context, members: Sequence[Member], rung: Rung) -> list[bo
                 member.trial.report(value, rung.epoch)
         last = rung.epoch >= context.request.training.epochs  # all its budget is spent: nothing to save by pruning
         return [m.claim.trial_id in ours and (last or not m.trial.should_prune()) for m in at_rung]
+
+
+def _is_reported(context: Context) -> bool:
+    """Whether Optuna is told of rungs: not with several objectives, nor with one that is known at the end only."""
+    first, *others = context.prepared.objectives
+    return not others and first.metric in get_task(context.request.task.name).directions
 
 
 def _value(context: Context, metrics: Mapping[str, Any]) -> float:
@@ -190,8 +206,21 @@ def _ending(context: Context, member: Member, outcome: Outcome) -> claims.Finish
     metrics = outcome.metrics
     if outcome.state == "failed":
         return claims.Finish(member.claim, "failed", None, metrics, outcome.reason, outcome.detail)
-    value = _value(context, metrics)
-    if not math.isfinite(value):
-        detail = f"{context.prepared.objective.metric} on the validation part is {value}"
-        return claims.Finish(member.claim, "failed", None, metrics, FailureReason.diverged, detail)
-    return claims.Finish(member.claim, outcome.state, value, metrics)
+    value, *further = values_of(context.prepared.objectives, metrics)
+    if outcome.state == "pruned" and not math.isfinite(value):  # measured at the end, which it has not reached
+        return claims.Finish(member.claim, outcome.state, None, metrics)
+    if "measure_error" in metrics or not all(map(math.isfinite, [value, *further])):
+        return claims.Finish(member.claim, "failed", None, metrics, *_failure(context, metrics))
+    return claims.Finish(member.claim, outcome.state, value, metrics, further_values=further)
+
+
+def _failure(context: Context, metrics: Mapping[str, Any]) -> tuple[FailureReason, str]:
+    """Why a trial that was trained to its end has no value."""
+    if "measure_error" in metrics:
+        return FailureReason.invalid, str(metrics["measure_error"])
+    names = [objective.metric for objective in context.prepared.objectives]
+    values = values_of(context.prepared.objectives, metrics)
+    wrong = [(name, value) for name, value in zip(names, values, strict=True) if not math.isfinite(value)]
+    detail = ", ".join(f"{name} on the validation part is {value}" for name, value in wrong)
+    missing = any(f"validation_{name}" not in metrics and name not in metrics for name, _ in wrong)
+    return (FailureReason.invalid if missing else FailureReason.diverged), detail

@@ -61,7 +61,14 @@ class RankingFilter(Schema):
 def submit(request: JobRequest, connection: Transaction, settings: ServiceSettings, response: Response) -> Job:
     """Submit a search; it is queued at once, whether or not a worker is up."""
     prepared = prepare(request)
-    job_id = jobs.create_job(connection, request, prepared.objective, prepared.baseline, prepared.baseline_parameters)
+    job_id = jobs.create_job(
+        connection,
+        request,
+        prepared.objective,
+        prepared.baseline,
+        prepared.baseline_parameters,
+        further_objectives=prepared.objectives[1:],
+    )
     response.headers["Location"] = f"/v1/jobs/{job_id}"
     return jobs.get_job(connection, job_id, settings.stall_timeout)
 
