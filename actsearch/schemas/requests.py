@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from actsearch.schemas.base import PRINTABLE, Number, Scalar, Schema, named
+from actsearch.schemas.measures import Measure
 from actsearch.schemas.pruners import AutoPruner, Pruner
 from actsearch.schemas.samplers import AutoSampler, Sampler
-from actsearch.schemas.measures import Measure
 from actsearch.schemas.states import Direction
 
 
