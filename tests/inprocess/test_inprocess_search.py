@@ -203,7 +203,7 @@ def idle(act: Any) -> nn.Module:
         (idle, None, {}, "no signal passes site1"),
         (classifier, None, {"families": ["relu", "no_such"]}, "no_such"),
         (classifier, None, {"epochs": 0}, "training.epochs"),
-        (classifier, None, {"task": "x", "architecture": "mlp"}, "architecture"),
+        (classifier, None, {"architecture": "mlp"}, "architecture"),
         (classifier, None, {"metric": lambda outputs, targets: 3.0}, "metric"),
         (classifier, None, {"loss": lambda outputs, targets: outputs[0, 99].mean()}, "loss: raises"),
         (classifier, None, {"objective": {"metric": "f1"}}, "no metric 'f1'"),
