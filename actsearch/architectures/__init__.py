@@ -6,8 +6,12 @@ from actsearch.architectures import convnet as convnet
 from actsearch.architectures import coordinate as coordinate
 from actsearch.architectures import gan2d as gan2d
 from actsearch.architectures import mlp as mlp
+from actsearch.architectures import mlp_mixer as mlp_mixer
+from actsearch.architectures import resnet as resnet
 from actsearch.architectures import rnn as rnn
 from actsearch.architectures import tcn as tcn
+from actsearch.architectures import transformer_lm as transformer_lm
+from actsearch.architectures import vit as vit
 from actsearch.architectures.declaration import (
     Architecture,
     Builder,

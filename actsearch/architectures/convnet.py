@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
+from actsearch.architectures.convolution import AveragePool, convolution
 from actsearch.architectures.declaration import InputSpec, Sites, architecture
 from actsearch.architectures.dropout import Dropout
 from actsearch.architectures.initialisation import initialise
@@ -54,26 +55,13 @@ def convnet(
             wide = units.in_chain(channels * 2**stage)
             site = f"layer{stage * layers + index + 1}"
             hidden, gains = units.at(sites, site, stage=f"stage{stage + 1}", width=wide)
-            convolution = _convolution(len(space), size, units.inputs * wide, bias=needs_bias(norm))
-            blocks.append(initialise(convolution, *gains))  # (B, size, *space) -> (B, inputs * wide, *space)
+            layer = convolution(len(space), size, units.inputs * wide, bias=needs_bias(norm))
+            blocks.append(initialise(layer, *gains))  # (B, size, *space) -> (B, inputs * wide, *space)
             blocks += [normalisation(norm, units.inputs * wide, len(space)), hidden]
             size = units.outputs * wide
     head = initialise(nn.Linear(size, spec.outputs), 1.0)
     return nn.Sequential(*blocks, AveragePool(), *([Dropout(dropout)] if dropout else []), head)
 
 
-class AveragePool(nn.Module):
-    """Mean over space: (B, C, *space) -> (B, C)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The mean of each channel."""
-        return x.flatten(2).mean(-1)
-
-
 def _pool(dimensions: int) -> nn.Module:
     return nn.MaxPool1d(2) if dimensions == 1 else nn.MaxPool2d(2)
-
-
-def _convolution(dimensions: int, inputs: int, outputs: int, *, bias: bool) -> nn.Module:
-    kind = nn.Conv1d if dimensions == 1 else nn.Conv2d
-    return kind(inputs, outputs, kernel_size=3, padding=1, bias=bias)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
 from actsearch.architectures import (
     InputSpec,
@@ -23,15 +23,16 @@ from actsearch.architectures import (
 from actsearch.errors import InvalidRequest, NotFound
 from actsearch.schemas import ActivationSpec
 from actsearch.training import build_module
+from actsearch.training.build import site_activations
 
 torch.set_num_threads(1)
 
 RELU = {"network": ActivationSpec(family="relu")}
-SHAPES = {"vector": (7,), "sequence": (2, 11), "image": (3, 5, 6), "coordinates": (2,)}
+SHAPES = {"vector": (7,), "sequence": (2, 11), "image": (3, 5, 6), "coordinates": (2,), "tokens": (6,)}
 INPUTS = [
     (name, kind) for name, architecture in architectures().items() for kind in architecture.inputs if kind in SHAPES
 ]
-SMALL = {"depth": 4, "width": 9, "channels": 3, "stages": 4, "layers": 2}
+SMALL = {"depth": 3, "width": 9, "channels": 3, "stages": 4, "layers": 2, "blocks": 2, "heads": 3, "patch": 7}
 
 
 def drawn_parameters(name: str, data: st.DataObject) -> dict[str, Any]:
@@ -57,9 +58,66 @@ def test_every_network_maps_its_inputs_to_the_outputs(name: str, kind: str, data
 
     module = build_module(name, drawn_parameters(name, data), spec, RELU, seed=0)
 
-    outputs = module(torch.randn(3, *spec.shape))
-    assert outputs.shape == (3, 4)
+    outputs = module(inputs_of(spec))
+    assert outputs.shape == ((3, *spec.shape, 4) if kind == "tokens" else (3, 4))
     assert outputs.isfinite().all()
+
+
+@pytest.mark.parametrize(("name", "kind"), INPUTS)
+@settings(max_examples=5, deadline=None)
+@given(data=st.data())
+def test_sites_are_called_in_the_order_and_with_the_channels_they_name(
+    name: str, kind: str, data: st.DataObject
+) -> None:
+    spec, parameters, seen = InputSpec(kind, SHAPES[kind], outputs=4), drawn_parameters(name, data), []
+    named = site_names(get_architecture(name), parameters, spec)
+    module = build_module(name, parameters, spec, RELU, seed=0)
+
+    def note(activation: Any, inputs: tuple[Tensor, ...]) -> None:
+        assert inputs[0].shape[activation.axis] == activation.channels
+        seen.append(activation.site)
+
+    for activation in site_activations(module).values():
+        activation.register_forward_pre_hook(note)
+    module(inputs_of(spec))
+
+    sites, stages = [site for site, _ in named], [stage for _, stage in named]
+    assert list(dict.fromkeys(seen)) == sites
+    assert len(set(sites)) == len(sites)
+    assert sorted(stages) == stages
+    assert not {*sites, "network"} & set(stages)
+
+
+DEEP = [
+    ("resnet", {"blocks": 3, "norm": "none"}),
+    ("resnet", {"blocks": 3, "norm": "layer"}),
+    ("vit", {"depth": 6}),
+    ("vit", {"depth": 6, "unit": "glu"}),
+    ("mlp_mixer", {"depth": 6}),
+    ("mlp_mixer", {"depth": 6, "unit": "maxout"}),
+    ("transformer_lm", {"depth": 6}),
+]
+
+
+@pytest.mark.parametrize("family", ["relu", "gelu", "tanh", "selu"])
+@pytest.mark.parametrize(("name", "parameters"), DEEP)
+def test_the_signal_has_about_one_size_at_all_sites(name: str, parameters: dict[str, Any], family: str) -> None:
+    kind = "tokens" if name == "transformer_lm" else "image"
+    spec = InputSpec(kind, {"tokens": (20,), "image": (3, 12, 12)}[kind], outputs=10)
+    module = build_module(name, parameters, spec, {"network": ActivationSpec(family=family)}, seed=1).train()
+    sizes: list[float] = []
+    for activation in site_activations(module).values():
+        activation.register_forward_pre_hook(lambda _, inputs: sizes.append(inputs[0].square().mean().item()))
+    with torch.no_grad():
+        module(inputs_of(spec, samples=20))
+    assert all(0.2 < size < 5 for size in sizes), sizes
+
+
+def inputs_of(spec: InputSpec, samples: int = 3) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    if spec.kind == "tokens":
+        return torch.randint(0, spec.outputs, (samples, *spec.shape), generator=generator)
+    return torch.randn(samples, *spec.shape, generator=generator)
 
 
 def test_sites_are_named_in_forward_order() -> None:

@@ -100,7 +100,7 @@ def test_the_signal_keeps_its_size_through_layers_of_units(kind: str, depth: int
 
 
 @pytest.mark.parametrize("unit", KINDS)
-@pytest.mark.parametrize("name", ["mlp", "convnet"])
+@pytest.mark.parametrize("name", ["mlp", "convnet", "vit", "mlp_mixer"])
 def test_sites_and_learned_channels_fit_their_unit(name: str, unit: str) -> None:
     spec = InputSpec("image", (1, 4, 4), 3)
     prelu = {"network": ActivationSpec(family="prelu", learned="channel")}

@@ -6,7 +6,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actsearch.architectures import architectures, describe, get_architecture, resolve_parameters
@@ -42,6 +42,7 @@ VALUES = st.one_of(
 
 
 @pytest.mark.parametrize("name", architectures())
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_a_validator_and_the_service_accept_the_same_requests(name: str, data: st.DataObject) -> None:
     architecture = get_architecture(name)

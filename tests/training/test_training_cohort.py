@@ -47,6 +47,10 @@ NETWORKS = [
     ("mlp", {"depth": 2, "width": 8, "norm": "batch", "unit": "glu"}),
     ("mlp", {"depth": 2, "width": 8, "unit": "maxout", "pieces": 3}),
     ("convnet", {"channels": 3, "stages": 2, "layers": 1, "unit": "crelu"}),
+    ("resnet", {"channels": 2}),
+    ("resnet", {"channels": 2, "norm": "none", "order": "post", "dropout": 0.2}),
+    ("vit", {"width": 6, "heads": 2, "depth": 1, "dropout": 0.2, "unit": "glu"}),
+    ("mlp_mixer", {"width": 5, "depth": 1, "unit": "crelu"}),
 ]
 
 
@@ -70,7 +74,7 @@ def test_alone_and_in_a_cohort_a_trial_learns_the_same(
         alone = train_toy([one], architecture, parameters, epochs=2, **training)
         assert_same_curve(alone.curves[0], together.curves[place])
         expected, found = dict(alone.outcomes[0].metrics), dict(together.outcomes[place].metrics)
-        for name in ("dead_fraction_by_site", "activation_sparsity_by_site"):
+        for name in ("dead_fraction_by_site", "activation_sparsity_by_site", "activation_sparsity"):
             assert found.pop(name) == pytest.approx(expected.pop(name), abs=0.01 if "sparsity" in name else 1e-6)
         assert (expected.pop("environment")["cohort_size"], found.pop("environment")["cohort_size"]) == (1, 10)
         assert expected.pop("seconds") > 0 < found.pop("seconds")
@@ -143,17 +147,26 @@ def test_pruned_trials_leave_and_the_others_go_on_unchanged(train_toy: Any, cand
         assert ("test_accuracy" in outcome.metrics) == (place not in leaves)
 
 
-@pytest.mark.parametrize("name", ["pinn_poisson"])
-def test_losses_that_differentiate_the_network_themselves(name: str, candidate: Any) -> None:
+@pytest.mark.parametrize(
+    ("architecture", "parameters", "name", "size"),
+    [
+        # A loss that differentiates the network itself.
+        ("mlp", {"depth": 2, "width": 8}, "pinn_poisson", {"samples": 128}),
+        ("transformer_lm", {"depth": 1, "width": 6, "heads": 2}, "text", {"characters": 10_000, "context": 8}),
+    ],
+)
+def test_tasks_with_inputs_and_losses_of_their_own(
+    architecture: str, parameters: dict[str, Any], name: str, size: dict[str, Any], candidate: Any
+) -> None:
     task = get_task(name)
-    dataset = load(name, {"samples": 128})
+    dataset = load(name, size)
     candidates = [candidate(f) for f in ("tanh", "gelu", "prelu", "tanh")]
     plan = Plan(_training())
 
     def curve(some: list[Candidate]) -> list[Any]:
         found: list[Any] = []
         train(
-            Cohort("mlp", {"depth": 2, "width": 8}, some),
+            Cohort(architecture, parameters, some),
             task,
             dataset,
             plan,
