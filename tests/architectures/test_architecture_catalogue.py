@@ -84,7 +84,7 @@ def test_sites_are_called_in_the_order_and_with_the_channels_they_name(
     sites, stages = [site for site, _ in named], [stage for _, stage in named]
     assert list(dict.fromkeys(seen)) == sites
     assert len(set(sites)) == len(sites)
-    assert sorted(stages) == stages
+    assert name == "rnn" or sorted(stages) == stages  # there a stage is a role in the cell
     assert not {*sites, "network"} & set(stages)
 
 
