@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from actsearch.architectures.convnet import AveragePool
+from actsearch.architectures.convolution import AveragePool
+from actsearch.architectures.dropout import Dropout
 from actsearch.training.sites import StackedSite
 
 Named = Mapping[str, Tensor]
@@ -208,7 +209,7 @@ def _group_norm(module: nn.Module) -> Layer | None:
 
 
 def _dropout(module: nn.Module) -> Layer | None:
-    if not isinstance(module, nn.Dropout):
+    if not isinstance(module, nn.Dropout | Dropout):
         return None
 
     def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
@@ -253,5 +254,6 @@ _KNOWN: Mapping[type[nn.Module], Callable[[nn.Module], Layer | None]] = {
     nn.LayerNorm: _layer_norm,
     nn.GroupNorm: _group_norm,
     nn.Dropout: _dropout,
+    Dropout: _dropout,
     StackedSite: _site,
 }
