@@ -6,6 +6,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from actsearch.activations import Activation, derivative_second_moment, families, gain, second_moment
 from actsearch.activations.declaration import _FAMILIES, family
@@ -23,6 +25,34 @@ def test_he_and_lecun_are_special_cases() -> None:
     assert gain(spec("prelu")) == pytest.approx(math.sqrt(2 / (1 + 0.25**2)), abs=1e-9)
     assert gain(spec("selu")) == pytest.approx(1.0, abs=1e-6)
     assert gain(spec("star_relu")) == pytest.approx(1.0, abs=1e-4)
+
+
+def below(z: float) -> float:
+    """P(Z < z) of a standard normal Z."""
+    return 0.5 * math.erfc(-z / math.sqrt(2))
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(a=st.floats(0.5, 3.0))
+def test_second_moments_with_a_closed_form(a: float) -> None:
+    """E[f(Z)^2], worked out by hand from the moments of a (truncated) normal and E[cos(aZ)] = exp(-a^2 / 2)."""
+    density = math.exp(-0.5 * a * a) / math.sqrt(2 * math.pi)
+    elu = 0.5 + a * a * (math.e**2 * below(-2) - 2 * math.exp(0.5) * below(-1) + 0.5)
+    hardtanh = 2 * (below(a) - 0.5) - 2 * a * density + 2 * a * a * below(-a)
+    snake = 1 + (3 / 8 - math.exp(-2 * a * a) / 2 + math.exp(-8 * a * a) / 8) / (a * a)
+    closed = [
+        (spec("elu", alpha=a), elu),
+        (spec("hardtanh", cap=a), hardtanh),
+        (spec("sine", omega=a), (1 - math.exp(-2 * a**2)) / 2),
+        (spec("snake", a=a), snake),
+        (spec("gaussian", s=a), 1 / math.sqrt(1 + 2 / (a * a))),
+        (spec("squared_relu"), 1.5),
+        (spec("abs"), 1.0),
+        (spec("identity"), 1.0),
+        (spec("gcu"), (1 - 3 * math.exp(-2)) / 2),
+    ]
+    for activation, value in closed:
+        assert second_moment(activation) == pytest.approx(value, rel=1e-6), activation
 
 
 # Measured for the project apart from this code, to three decimals.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from actsearch.activations import Activation, Family, learned_names, resolve
+from actsearch.activations import Activation, Family, families, learned_names, resolve
 from actsearch.schemas import ActivationSpec
 
 X = torch.randn(4, 3, 5, generator=torch.Generator().manual_seed(0))
@@ -52,18 +53,37 @@ def test_learned_values_receive_gradients(family: Family) -> None:
             assert p.grad.isfinite().all(), name
 
 
-def test_it_traces_without_a_graph_break(family: Family) -> None:
-    module = build(family.name, modes(family)[-1]).eval()
+class Catalogue(nn.Module):
+    """Every family side by side: compiled or exported at once, since starting a compiler costs more than a family."""
+
+    def __init__(self, pick: Callable[[Family], str]) -> None:
+        super().__init__()
+        self.activations = nn.ModuleDict({f"_{name}": build(name, pick(found)) for name, found in families().items()})
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {name: activation(x) for name, activation in self.activations.items()}
+
+
+def test_the_catalogue_compiles_forward_and_backward_without_a_graph_break() -> None:
     torch._dynamo.reset()
-    compiled = torch.compile(module, backend="eager", fullgraph=True)
-    torch.testing.assert_close(compiled(X), module(X))
+    module = Catalogue(lambda family: modes(family)[-1]).eval()
+    compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
+    slopes = []
+    for run in (module, compiled):
+        x = X.clone().requires_grad_()
+        values = run(x)
+        inputs = [x, *module.parameters()]
+        total = torch.stack([value.square().sum() for value in values.values()]).sum()
+        slopes.append((values, torch.autograd.grad(total, inputs, allow_unused=True, materialize_grads=True)))
+    torch.testing.assert_close(slopes[0], slopes[1])
 
 
-@pytest.mark.parametrize("name", ["relu", "prelu", "celu", "telu", "snake", "rational_swish", "spline", "hardtanh"])
-def test_it_exports(name: str) -> None:
-    module = build(name).eval()
-    program = torch.export.export(module, (X,))
-    torch.testing.assert_close(program.module()(X), module(X))
+def test_the_catalogue_exports() -> None:
+    module = Catalogue(lambda family: "fixed").eval()
+    batch = torch.export.Dim("batch", min=2, max=64)
+    program = torch.export.export(module, (X,), dynamic_shapes=({0: batch},))
+    other = torch.randn(6, 3, 5, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(program.module()(other), module(other))
 
 
 @pytest.mark.parametrize(("axis", "shape"), [(1, (2, 3, 4, 4)), (-1, (2, 6, 3)), (2, (2, 6, 3)), (1, (2, 3))])
