@@ -22,7 +22,7 @@ from actsearch.activations import rational as rational
 # isort: on
 from actsearch.activations.curve import Curve, curve
 from actsearch.activations.declaration import Family, Parameter, distinct_families, families, family, get_family
-from actsearch.activations.describe import describe
+from actsearch.activations.describe import describe, describe_activation
 from actsearch.activations.expressions import EXPRESSION, GRAMMAR, Grammar, expression_family, family_of
 from actsearch.activations.fingerprint import fingerprint
 from actsearch.activations.gain import derivative_second_moment, gain, largest_second_moment, second_moment
@@ -41,6 +41,7 @@ __all__ = [
     "curve",
     "derivative_second_moment",
     "describe",
+    "describe_activation",
     "distinct_families",
     "expression_family",
     "families",

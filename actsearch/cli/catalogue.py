@@ -2,15 +2,51 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
+from actsearch.cli.documents import parse_parameter
 from actsearch.cli.options import AsJson, Url
 from actsearch.cli.output import console, print_json
+from actsearch.cli.pages import activation_page
 from actsearch.cli.tables import add_row, new_table
 from actsearch.cli.texts import moment_text, parameter_text
 from actsearch.client import Client
+from actsearch.client.calls import get_activation
 
 
-def activations(as_json: AsJson = False, url: Url = None) -> None:
-    """List the families of activations."""
+def activations(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Show this family, with a plot.")] = None,
+    *,
+    parameter: Annotated[
+        list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Not the default; repeatable.")
+    ] = None,
+    expression: Annotated[
+        str | None, typer.Option(help="Show a function written out: `max(x, 0) * sigmoid(beta * x)`.")
+    ] = None,
+    low: Annotated[float, typer.Option(help="Left end of the plot.")] = -5.0,
+    high: Annotated[float, typer.Option(help="Right end of the plot.")] = 5.0,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """List the families of activations, or show one: formula, hyperparameters, gain, plot and PyTorch code."""
+    if name is None and expression is None:
+        _list_activations(url, as_json=as_json)
+        return
+    values = dict(parse_parameter(text) for text in parameter or ())
+    call = get_activation(
+        name or "expression", values, expression=expression, learned=None, low=low, high=high, points=241
+    )
+    with Client(url) as client:
+        found = client.ask(call)
+    if as_json:
+        print_json(found)
+    else:
+        console().print(activation_page(found))
+
+
+def _list_activations(url: str | None, *, as_json: bool) -> None:
     with Client(url) as client:
         families = client.activations()
     if as_json:

@@ -66,3 +66,16 @@ def parse_families(text: str) -> str | list[str]:
     """`relu,gelu` is a list of families; `all` is the whole catalogue."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     return "all" if names == ["all"] else names
+
+
+def parse_parameter(text: str) -> tuple[str, float]:
+    """`slope=0.2` is a hyperparameter with its value.
+
+    Raises:
+        typer.BadParameter: it is not.
+    """
+    name, _, value = text.partition("=")
+    try:
+        return name.strip(), float(value)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not NAME=NUMBER, such as slope=0.2") from None

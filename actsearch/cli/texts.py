@@ -30,8 +30,8 @@ def duration_text(trial: Trial) -> str:
 def activation_text(trial: Trial) -> str:
     """The activation as one would write it: `leaky_relu(slope=0.12)`; by site group where there are several."""
     if set(trial.activations) == {"network"}:
-        return _spec_text(trial.activations["network"])
-    return ", ".join(f"{group}: {_spec_text(spec)}" for group, spec in trial.activations.items())
+        return spec_text(trial.activations["network"])
+    return ", ".join(f"{group}: {spec_text(spec)}" for group, spec in trial.activations.items())
 
 
 def other_parameters(trial: Trial) -> str:
@@ -50,7 +50,8 @@ def parameter_text(parameter: ParameterInfo) -> str:
     return f"{parameter.name} [{parameter.low:g}, {parameter.high:g}]{' log' if parameter.log else ''}"
 
 
-def _spec_text(spec: ActivationSpec) -> str:
+def spec_text(spec: ActivationSpec) -> str:
+    """An activation as one would write it."""
     parameters = ", ".join(f"{name}={value:.3g}" for name, value in spec.parameters.items())
     if spec.expression:
         return f"{spec.expression}, {parameters}" if parameters else spec.expression

@@ -19,6 +19,7 @@ from actsearch.client.service import http_options, service_at
 from actsearch.client.shorthand import Shorthand, to_document
 from actsearch.client.waiting import follow
 from actsearch.schemas import (
+    ActivationInfo,
     ArchitectureInfo,
     FamilyInfo,
     FamilyRanking,
@@ -90,6 +91,34 @@ class AsyncClient:
     async def activations(self) -> list[FamilyInfo]:
         """The families that can be searched."""
         return [item async for item in self.items(calls.list_activations())]
+
+    async def activation(
+        self,
+        name: str,
+        *,
+        expression: str | None = None,
+        learned: Literal["fixed", "scalar", "channel"] | None = None,
+        low: float = -5.0,
+        high: float = 5.0,
+        points: int = 201,
+        **parameters: float,
+    ) -> ActivationInfo:
+        """A family, and its activation with these parameters: gain, PyTorch code, curve of value and derivative.
+
+        Args:
+            name: of the family; `expression` for a function written out in `expression`.
+            learned: which parameters the PyTorch code trains; None for the family's habit.
+            low, high, points: where the curve is sampled.
+            parameters: those that are not to have their default.
+
+        Raises:
+            NotFoundError: for an unknown family.
+            InvalidRequestError: for an unknown parameter or a value out of range.
+        """
+        call = calls.get_activation(
+            name, parameters, expression=expression, learned=learned, low=low, high=high, points=points
+        )
+        return await self.ask(call)
 
     async def architectures(self) -> list[ArchitectureInfo]:
         """The architectures that can be trained."""

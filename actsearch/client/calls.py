@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
+from urllib.parse import quote
 from uuid import UUID
 
 from actsearch.schemas import (
+    ActivationInfo,
     ArchitectureInfo,
     FamilyInfo,
     FamilyRanking,
@@ -99,6 +101,22 @@ def pareto_front(job_id: UUID) -> Call[ParetoFront]:
 def list_activations() -> Call[Page[FamilyInfo]]:
     """The catalogue of families."""
     return Call("GET", "/v1/activations", Page[FamilyInfo])
+
+
+def get_activation(
+    family: str,
+    parameters: Mapping[str, float],
+    *,
+    expression: str | None,
+    learned: str | None,
+    low: float,
+    high: float,
+    points: int,
+) -> Call[ActivationInfo]:
+    """A family, and its activation with these parameters."""
+    query = {"expression": expression, "learned": learned, "low": low, "high": high, "points": points}
+    given = [f"{name}={float(value)!r}" for name, value in parameters.items()]
+    return Call("GET", f"/v1/activations/{quote(family, safe='')}", ActivationInfo, {**query, "parameter": given})
 
 
 def list_architectures() -> Call[Page[ArchitectureInfo]]:

@@ -14,6 +14,8 @@ from actsearch.schemas.base import (
     Schema,
 )
 from actsearch.schemas.catalogue import (
+    ActivationCurve,
+    ActivationInfo,
     ArchitectureInfo,
     FamilyInfo,
     ParameterInfo,
@@ -85,6 +87,8 @@ __all__ = [
     "FINAL_STATES",
     "JOB_TRANSITIONS",
     "PRINTABLE",
+    "ActivationCurve",
+    "ActivationInfo",
     "ActivationSpec",
     "ArchitectureInfo",
     "Arm",

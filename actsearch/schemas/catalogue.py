@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from actsearch.schemas.base import Scalar, Schema
+from actsearch.schemas.requests import ActivationSpec
 from actsearch.schemas.states import Direction
 
 
@@ -53,6 +54,29 @@ class FamilyInfo(Schema):
     cost: str
     tags: list[str]
     alias_of: str | None = None
+
+
+class ActivationCurve(Schema):
+    """An activation sampled at points `x`: its value and its derivative there (null where they are not finite)."""
+
+    x: list[float]
+    value: list[float | None]
+    derivative: list[float | None]
+
+
+class ActivationInfo(FamilyInfo):
+    """A family with one of its activations: `GET /v1/activations/{family}`.
+
+    Args:
+        activation: the activation that `gain`, `snippet` and `curve` are of, with all its parameters.
+        chi: E[f'(z)^2] gain^2 for z ~ N(0, 1): gradients of a deep plain network vanish below 1 and explode above.
+        snippet: PyTorch code that needs nothing else.
+    """
+
+    activation: ActivationSpec
+    chi: float | None
+    snippet: str
+    curve: ActivationCurve
 
 
 class ArchitectureInfo(Schema):

@@ -115,6 +115,17 @@ def test_catalogues(terminal: Terminal, command: str) -> None:
     assert bool(listed) == (command != "workers")
 
 
+def test_an_activation_is_shown_with_its_plot(terminal: Terminal) -> None:
+    page = terminal.run("activations", "leaky_relu", "--parameter", "slope=0.25").stdout
+    assert "x if x > 0 else slope x" in page
+    assert "leaky_relu(slope=0.25)" in page
+    assert "nn.LeakyReLU(0.25)" in page
+    assert sum(0x2800 < ord(character) < 0x2900 for character in page) > 100
+    shown = terminal.json("activations", "leaky_relu", "-p", "slope=0.25", "--low", "-1", "--high", "1")
+    assert shown["curve"]["value"][0] == -0.25
+    assert "sin(x)^2" in terminal.run("activations", "--expression", "sin( x )^2").stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "hints"),
     [
@@ -127,6 +138,9 @@ def test_catalogues(terminal: Terminal, command: str) -> None:
         (["submit", "--task", "digits", "--sampler", "best"], ["sampler", "tpe"]),
         (["jobs", "--state", "asleep"], ["queued"]),
         (["rank", "last", "--by", "luck"], ["family"]),
+        (["activations", "leaky_relu", "-p", "slope"], ["slope=0.2"]),
+        (["activations", "leaky_relu", "-p", "slope=9"], ["parameters.slope", "0.5"]),
+        (["activations", "--expression", "x + sine(x)"], ["sine", "    ^"]),
         (["fly"], ["fly"]),
     ],
 )

@@ -204,6 +204,13 @@ def test_results_are_ranked_and_tabulated(client: Any, engine: Engine) -> None:
 
 def test_the_catalogue_can_be_read(client: Any) -> None:
     assert {"relu", "gelu"} <= {family.name for family in client.activations()}
+    leaky = client.activation("leaky_relu", slope=0.25, low=-1, high=1, points=3)
+    assert (leaky.curve.value, leaky.activation.parameters) == ([-0.25, 0, 1], {"slope": 0.25})
+    assert client.activation("expression", expression="x + a", a=-2, points=3).curve.value == [-7, -2, 3]
+    with pytest.raises(NotFoundError, match="reluu"):
+        client.activation("reluu")
+    with pytest.raises(InvalidRequestError, match="slope"):
+        client.activation("leaky_relu", slope=7)
     assert "mlp" in {architecture.name for architecture in client.architectures()}
     assert "digits" in {task.name for task in client.tasks()}
     assert client.workers() == []

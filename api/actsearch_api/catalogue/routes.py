@@ -2,20 +2,73 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from functools import cache
+from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from actsearch import activations, architectures, tasks
-from actsearch.schemas import ArchitectureInfo, FamilyInfo, Page, TaskInfo
+from actsearch.errors import FieldProblem, InvalidRequest
+from actsearch.schemas import (
+    PRINTABLE,
+    ActivationInfo,
+    ActivationSpec,
+    ArchitectureInfo,
+    FamilyInfo,
+    Number,
+    Page,
+    TaskInfo,
+)
+from actsearch_api.problems import documented
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
+
+
+class ActivationFilter(BaseModel):
+    """Which activation of a family, and where to sample it.
+
+    Args:
+        parameter: `NAME=VALUE`, once for each hyperparameter that is not to have its default.
+        learned: which parameters the PyTorch code trains, see `ActivationSpec`.
+        expression: the function, for the family `expression`.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    parameter: Annotated[list[str], Field(max_length=100)] = Field(default_factory=list)
+    learned: Literal["fixed", "scalar", "channel"] | None = None
+    expression: Annotated[str, Field(min_length=1, max_length=400, pattern=PRINTABLE)] | None = None
+    low: Annotated[Number, Field(ge=-1000, le=1000)] = -5.0
+    high: Annotated[Number, Field(ge=-1000, le=1000)] = 5.0
+    points: Annotated[int, Field(ge=2, le=2001)] = 201
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ActivationFilter:
+        if self.high <= self.low:
+            raise ValueError(f"high ({self.high:g}) must be above low ({self.low:g})")
+        return self
 
 
 @router.get("/activations")
 def list_activations() -> Page[FamilyInfo]:
     """The families that can be searched, with their hyperparameters and ranges."""
     return Page[FamilyInfo](items=_families())
+
+
+@router.get("/activations/{family}", responses=documented(404, 422))
+def get_activation(
+    family: Annotated[str, Path(max_length=100, description="Name of the family, or `expression`.")],
+    wanted: Annotated[ActivationFilter, Query()],
+) -> ActivationInfo:
+    """A family, and its activation with some parameters: gain, PyTorch code, curve of value and derivative."""
+    if family != activations.EXPRESSION:
+        activations.get_family(family)
+    values = _values(wanted.parameter)
+    spec = ActivationSpec(family=family, parameters=values, learned=wanted.learned, expression=wanted.expression)
+    return activations.describe_activation(spec, wanted.low, wanted.high, wanted.points)
 
 
 @router.get("/architectures")
@@ -43,3 +96,23 @@ def _tasks() -> list[TaskInfo]:
         fitting = [name for name, a in architectures.architectures().items() if kind in a.inputs]
         found.append(tasks.describe(task, fitting))
     return found
+
+
+def _values(given: Sequence[str]) -> dict[str, float]:
+    """`NAME=VALUE` texts as values by name."""
+    found: dict[str, float] = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        number = _number(value)
+        if number is None:
+            raise InvalidRequest(FieldProblem("parameter", f"{text!r} is not NAME=NUMBER"))
+        found[name] = number
+    return found
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
