@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class Broken:
     kind: Literal["broken"] = "broken"
 
 
-Order = Run | Drain
-Reply = Ready | Done | Broken
+Order = Annotated[Run | Drain, Field(discriminator="kind")]
+Reply = Annotated[Ready | Done | Broken, Field(discriminator="kind")]
 
 _ORDERS: TypeAdapter[Order] = TypeAdapter(Order)
 _REPLIES: TypeAdapter[Reply] = TypeAdapter(Reply)

@@ -6,6 +6,7 @@ import asyncio
 
 import structlog
 from procrastinate import App
+from procrastinate.exceptions import ConnectorException
 from sqlalchemy import Engine, text
 
 from actsearch.settings import Settings
@@ -13,6 +14,7 @@ from actsearch.store import claims
 from actsearch.store.queue import RUNNER_QUEUE, defer_runners
 
 log = structlog.get_logger()
+_LOCK = 0x616374726570  # "actrep": the advisory lock that serialises repairs
 PERIOD = 5.0
 """Seconds between two runs; the cron line in `tasks` says the same."""
 
@@ -27,12 +29,17 @@ async def reconcile(app: App, engine: Engine, settings: Settings) -> None:
     stalled = list(await app.job_manager.get_stalled_jobs(queue=RUNNER_QUEUE, seconds_since_heartbeat=silence))
     for job in stalled:
         log.warning("runner lost its worker; back to the queue", job=job.task_kwargs.get("job_id"))
-        await app.job_manager.retry_job(job)
+        try:
+            await app.job_manager.retry_job(job)
+        except ConnectorException:
+            log.info("another worker was faster, or the database is away", job=job.task_kwargs.get("job_id"))
     await asyncio.to_thread(_repair, engine, settings)
 
 
 def _repair(engine: Engine, settings: Settings) -> None:
     with engine.begin() as connection:
+        # One at a time: two that count a job's runners at the same moment would both add the missing ones.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         lost = claims.give_back_orphans(connection, settings.trial_attempts)
         cancelled = claims.fail_cancelled(connection)
         for job_id, priority, missing in claims.unattended(connection):

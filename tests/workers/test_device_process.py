@@ -1,0 +1,103 @@
+"""The process that owns a device: spawned once and kept, replaced when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from uuid import UUID, uuid4
+
+import psutil
+import pytest
+from sqlalchemy import Engine
+
+from actsearch.schemas import JobState
+from actsearch.store import jobs
+from actsearch_workers.messages import Broken, Done, Run
+from actsearch_workers.process import DeviceProcess, ProcessDied
+
+Submit = Callable[..., UUID]
+
+
+@pytest.fixture
+async def device(database_url: str) -> AsyncIterator[DeviceProcess]:
+    """A device process on the test's database."""
+    process = DeviceProcess("cpu", 1, database_url)
+    await process.start()
+    yield process
+    await process.stop()
+
+
+def _order(job: UUID, runner: int = 1) -> Run:
+    return Run(job, runner, "worker", seconds=600, attempts=3)
+
+
+def _pid(device: DeviceProcess) -> int:
+    assert device._process is not None
+    return device._process.pid
+
+
+def _state(engine: Engine, job: UUID) -> JobState:
+    with engine.connect() as connection:
+        return jobs.get_state(connection, job)
+
+
+async def test_it_is_kept_from_job_to_job_and_replaced_when_it_dies(
+    device: DeviceProcess, engine: Engine, submit: Submit
+) -> None:
+    first, second, third = (submit(budget={"trials": 2}) for _ in range(3))
+    pid = _pid(device)
+    assert await device.run(_order(first)) == Done(more=False)
+    assert await device.run(_order(second, 2)) == Done(more=False)
+    assert _pid(device) == pid
+    assert [_state(engine, job) for job in (first, second)] == [JobState.completed] * 2
+
+    # what is not a trial's fault is told, and does not end the process
+    broken = await device.run(_order(uuid4(), 3))
+    assert isinstance(broken, Broken)
+    assert "no job" in broken.detail
+    assert _pid(device) == pid
+
+    # killed at work: the caller learns how, and the next order gets a new process
+    long = submit(budget={"trials": 2}, training={"epochs": 100_000})
+    working = asyncio.create_task(device.run(_order(long, 4)))
+    while _state(engine, long) is JobState.queued:
+        await asyncio.sleep(0.05)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(ProcessDied) as death:
+        await working
+    assert death.value.code == -signal.SIGKILL
+    assert await device.run(_order(third, 5)) == Done(more=False)
+    assert _pid(device) != pid
+    assert not psutil.pid_exists(pid)
+
+
+async def test_it_ends_when_it_is_stopped_even_at_work(device: DeviceProcess, engine: Engine, submit: Submit) -> None:
+    job = submit(budget={"trials": 2}, training={"epochs": 100_000})
+    working = asyncio.create_task(device.run(_order(job)))
+    while _state(engine, job) is JobState.queued:
+        await asyncio.sleep(0.05)
+    pid = _pid(device)
+
+    await device.stop()
+
+    with pytest.raises(ProcessDied):
+        await working
+    assert not psutil.pid_exists(pid)
+
+
+async def test_draining_ends_the_slice_but_not_the_process(
+    device: DeviceProcess, engine: Engine, submit: Submit
+) -> None:
+    job = submit(budget={"trials": 2}, training={"epochs": 100_000})
+    working = asyncio.create_task(device.run(_order(job)))
+    while _state(engine, job) is JobState.queued:
+        await asyncio.sleep(0.05)
+
+    await device.drain(0.1)
+
+    assert await working == Done(more=True)
+    with engine.connect() as connection:
+        progress = jobs.get_job(connection, job, 30).progress
+    assert (progress.running, progress.finished) == (0, 0)

@@ -1,0 +1,71 @@
+"""Devices of a worker: their names, their threads, and who has one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+
+from actsearch.errors import InvalidRequest
+from actsearch_workers import control
+from actsearch_workers.control import Control
+from actsearch_workers.pool import DevicePool, device_names, threads_each
+from actsearch_workers.process import DeviceProcess
+
+
+def test_a_name_may_stand_twice_and_auto_finds_something() -> None:
+    assert device_names(" cpu, cpu ,") == ["cpu", "cpu"]
+    assert device_names("auto")
+
+
+@pytest.mark.parametrize("wanted", ["tpu", "cpu,cuda:99", "", " , ", "cpu:0"])
+def test_a_device_that_is_not_there_is_refused_by_name(wanted: str) -> None:
+    with pytest.raises(InvalidRequest, match="no such device") as caught:
+        device_names(wanted)
+    (problem,) = caught.value.problems
+    assert problem.field == "devices"
+    assert {"auto", "cpu"} <= set(problem.allowed)
+    assert "cpu," not in problem.message  # only what is wrong
+
+
+def test_processes_share_the_cores() -> None:
+    cores = len(os.sched_getaffinity(0))
+    assert threads_each(["cpu"]) == cores
+    assert threads_each(["cpu"] * (2 * cores)) == 1
+
+
+async def test_a_device_has_one_user_at_a_time_and_comes_back_after_errors() -> None:
+    processes = [DeviceProcess("cpu", 1, "unused") for _ in range(2)]
+    pool = DevicePool(processes)
+    users: dict[int, int] = {}
+    most = 0
+
+    async def use(turn: int) -> None:
+        nonlocal most
+        async with pool.free() as device:
+            users[id(device)] = users.get(id(device), 0) + 1
+            most = max(most, sum(users.values()))
+            assert users[id(device)] == 1
+            await asyncio.sleep(0)
+            users[id(device)] -= 1
+            if turn % 3 == 0:
+                raise ArithmeticError
+
+    ends = await asyncio.gather(*(use(turn) for turn in range(30)), return_exceptions=True)
+    assert sum(isinstance(end, ArithmeticError) for end in ends) == 10
+    assert all(end is None or isinstance(end, ArithmeticError) for end in ends)
+    assert most == 2
+
+
+def test_a_draining_slice_gives_up_only_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(control.time, "monotonic", lambda: now)
+    asked = Control()
+    assert (asked.draining, asked.given_up) == (False, False)
+    asked.drain(5.0)
+    assert (asked.draining, asked.given_up) == (True, False)
+    now = 104.9
+    assert not asked.given_up
+    now = 105.0
+    assert asked.given_up
