@@ -69,6 +69,7 @@ class TrialRow(Base):
             "number",
             postgresql_where=text("state = 'complete'"),
         ),
+        Index("ix_trials_study_id_value", "study_id", "value", "number", postgresql_where=text("value IS NOT NULL")),
         Index("ix_trials_running_runner", "runner", postgresql_where=text("state = 'running'")),
     )
 

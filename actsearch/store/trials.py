@@ -25,8 +25,8 @@ Sort = Literal["number", "-number", "value", "-value"]
 _ORDERS: Mapping[Sort, tuple[str, str]] = {
     "number": ("t.number > :number", "t.number"),
     "-number": ("t.number < :number", "t.number DESC"),
-    "value": ("(t.value > :value OR (t.value = :value AND t.number > :number))", "t.value, t.number"),
-    "-value": ("(t.value < :value OR (t.value = :value AND t.number > :number))", "t.value DESC, t.number"),
+    "value": ("t.value >= :value AND (t.value > :value OR t.number > :number)", "t.value, t.number"),
+    "-value": ("t.value <= :value AND (t.value < :value OR t.number > :number)", "t.value DESC, t.number"),
 }
 
 

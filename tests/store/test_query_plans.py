@@ -1,0 +1,90 @@
+"""The statements that lists and rankings live on use their indexes: a page costs a page, however large the study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Connection, Engine, event, text
+
+from actsearch.schemas import ActivationSpec, Direction, JobRequest, ObjectiveInfo
+from actsearch.store import jobs, ranking, trials
+
+STUDIES, TRIALS = 4, 10_000
+
+_FILL = """
+    INSERT INTO trials (uid, study_id, number, state, value, values, family, params)
+    SELECT gen_random_uuid(), :study, n, CASE WHEN n % 10 = 9 THEN 'failed' ELSE 'complete' END,
+        CASE WHEN n % 10 = 9 THEN NULL ELSE (n * 7919 % :trials) / CAST(:trials AS float8) END,
+        NULL, 'family' || n % 20, '{"training.learning_rate": 0.001}'
+    FROM generate_series(1, :trials - 1) AS n
+"""
+
+
+@pytest.fixture(scope="module")
+def job(module_engine: Engine) -> UUID:
+    """One of several jobs with thousands of trials each."""
+    request = JobRequest.model_validate({"task": "digits", "budget": {"trials": TRIALS}})
+    objective = ObjectiveInfo(metric="accuracy", direction=Direction.maximize)
+    for _ in range(STUDIES):
+        with module_engine.begin() as connection:
+            job = jobs.create_job(connection, request, objective, ActivationSpec(family="relu"), {})
+            study = connection.execute(text("SELECT study_id FROM jobs WHERE id = :job"), {"job": job}).scalar_one()
+            connection.execute(text(_FILL), {"study": study, "trials": TRIALS})
+            connection.execute(
+                text("UPDATE studies SET next_number = :trials WHERE id = :study"), {"study": study, "trials": TRIALS}
+            )
+    with module_engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE trials"))
+    return job
+
+
+def _rows_touched(engine: Engine, call: Callable[[Connection], Any]) -> int:
+    """How many rows of `trials` PostgreSQL looks at, in all statements of a call."""
+    said: list[tuple[str, Any]] = []
+    with engine.connect() as connection:
+        event.listen(
+            connection, "before_cursor_execute", lambda _c, _cur, query, given, *_: said.append((query, given))
+        )
+        call(connection)
+    touched = 0
+    for query, given in said:
+        with engine.connect() as connection:
+            (plan,) = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", given).scalar_one()
+        touched += sum(_scanned(plan["Plan"]))
+    return touched
+
+
+def _scanned(node: dict[str, Any]) -> Iterator[int]:
+    if node.get("Relation Name") == "trials":
+        looked_at = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+        yield round(looked_at * node["Actual Loops"])
+    for part in node.get("Plans", ()):
+        yield from _scanned(part)
+
+
+@pytest.mark.parametrize("sort", ["number", "-number", "value", "-value"])
+def test_a_page_of_trials_costs_a_page(module_engine: Engine, job: UUID, sort: trials.Sort) -> None:
+    with module_engine.connect() as connection:
+        page = trials.list_trials(connection, job, sort=sort, limit=50)
+        for _ in range(3):
+            page = trials.list_trials(connection, job, sort=sort, limit=50, cursor=page.next_cursor)
+    touched = _rows_touched(
+        module_engine, lambda c: trials.list_trials(c, job, sort=sort, limit=50, cursor=page.next_cursor)
+    )
+    assert 0 < touched <= 4 * 51
+
+
+def test_the_best_trials_cost_no_more_than_they_are(module_engine: Engine, job: UUID) -> None:
+    assert 0 < _rows_touched(module_engine, lambda c: ranking.best_trials(c, [job])) <= 5
+
+
+def test_other_studies_cost_nothing(module_engine: Engine, job: UUID) -> None:
+    for call in (
+        lambda c: ranking.rank_trials(c, job, 20),  # the baseline's rank is counted, in the index
+        lambda c: ranking.rank_families(c, job, 20),
+        lambda c: jobs.get_job(c, job, 30),
+    ):
+        assert _rows_touched(module_engine, call) <= 2 * TRIALS + 100
