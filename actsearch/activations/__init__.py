@@ -1,7 +1,7 @@
 """The catalogue of activations: families as plain differentiable functions with declared hyperparameters.
 
-A family is one decorated function (`declaration`); importing this package declares them all. From the declaration
-derive the module, the gain, the snippet, the curve, the fingerprint and the property tests.
+A family is one decorated function (`declaration`); importing this package declares them all, those of installed plugins
+too. From the declaration derive the module, the gain, the snippet, the curve, the fingerprint and the property tests.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from actsearch.activations.expressions import EXPRESSION, GRAMMAR, Grammar, expr
 from actsearch.activations.fingerprint import fingerprint
 from actsearch.activations.gain import derivative_second_moment, gain, largest_second_moment, second_moment
 from actsearch.activations.module import Activation
+from actsearch.activations.plugins import load_plugins
 from actsearch.activations.resolution import learned_names, resolve
 from actsearch.activations.snippet import snippet
 
@@ -56,3 +57,5 @@ __all__ = [
     "second_moment",
     "snippet",
 ]
+
+load_plugins()  # last: a plugin imports this package

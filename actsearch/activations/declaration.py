@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -90,6 +92,9 @@ class Family:
         return tuple(name for name, held in flags.items() if held)
 
 
+RESERVED = ("expression", "grammar")
+"""Names that stand for functions of a request's own."""
+_WORD = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _FAMILIES: dict[str, Family] = {}
 
 
@@ -113,7 +118,8 @@ def family(
     """Register the decorated function as a family; see `Family` for the arguments.
 
     Raises:
-        ValueError: if the name is taken.
+        ValueError: if the name is taken or no lowercase word, if the hyperparameters are not the function's arguments
+            after `x`, or if one has a default out of its range.
     """
 
     def register(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -134,12 +140,33 @@ def family(
             initial_gain=initial_gain,
             alias_of=alias_of,
         )
-        if declared.name in _FAMILIES:
-            raise ValueError(f"family {declared.name!r} is already declared")
+        _check(declared)
         _FAMILIES[declared.name] = declared
         return function
 
     return register
+
+
+def _check(declared: Family) -> None:
+    name = declared.name
+    if name in _FAMILIES or name in RESERVED:
+        raise ValueError(f"family {name!r} is already declared")
+    if not _WORD.fullmatch(name):
+        raise ValueError(f"family {name!r}: a name is a lowercase word of letters, digits and underscores")
+    _check_arguments(declared)
+    for parameter, p in declared.parameters.items():
+        if not p.low <= p.default <= p.high or (p.log and p.low <= 0):
+            raise ValueError(f"family {name!r}: {parameter} must have low <= default <= high, and low > 0 where log")
+
+
+def _check_arguments(declared: Family) -> None:
+    """The function takes x, the hyperparameters and nothing else."""
+    _, *others = inspect.signature(declared.function).parameters.values()
+    taken = {p.name for p in others if p.kind is not p.VAR_KEYWORD} - ({"training"} if declared.stochastic else set())
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in others)
+    wanted = set(declared.parameters)
+    if not taken <= wanted or not (open_ended or wanted <= taken):
+        raise ValueError(f"family {declared.name!r} declares {sorted(wanted)}, its function takes {sorted(taken)}")
 
 
 def families() -> Mapping[str, Family]:

@@ -112,6 +112,23 @@ def test_resolve_fills_in_defaults_and_habit() -> None:
     assert resolve(ActivationSpec(family="elu", learned="scalar")).learned == "scalar"
 
 
+@pytest.mark.parametrize(
+    ("function", "given", "reason"),
+    [
+        (lambda x: x, {"name": "expression"}, "already"),
+        (lambda x: x, {"name": "Two Words"}, "lowercase"),
+        (lambda x: x, {"parameters": {"a": Parameter(1, 0, 2)}}, r"declares \['a'\], its function takes \[\]"),
+        (lambda x, a, b: x, {"parameters": {"a": Parameter(1, 0, 2)}}, r"takes \['a', 'b'\]"),
+        (lambda x, a: x, {"parameters": {"a": Parameter(3, 0, 2)}}, "low <= default <= high"),
+        (lambda x, a: x, {"parameters": {"a": Parameter(1, 0, 2, log=True)}}, "low > 0"),
+    ],
+)
+def test_a_wrong_declaration_is_refused(function: Any, given: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        family(**{"name": "wrong", "formula": "x", "reference": "-"} | given)(function)
+    assert "wrong" not in families()
+
+
 def test_a_name_is_declared_once() -> None:
     before = families()
     with pytest.raises(ValueError, match="relu"):
