@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from typer.core import TyperGroup
 
 from actsearch import __version__
-from actsearch.cli import catalogue, demo, jobs, pareto, results, server
+from actsearch.cli import catalogue, demo, jobs, pareto, report, results, server
 from actsearch.cli.output import explain
 from actsearch.client.errors import InvalidRequestError
 from actsearch.errors import ActsearchError, InvalidRequest
@@ -62,6 +62,7 @@ _PANELS: Mapping[str, Sequence[Callable[..., None]]] = {
         jobs.watch,
         results.rank,
         pareto.pareto,
+        report.report,
         results.trials,
         jobs.show,
         jobs.cancel,

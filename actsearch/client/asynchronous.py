@@ -21,6 +21,7 @@ from actsearch.client.waiting import follow
 from actsearch.schemas import (
     ActivationInfo,
     ArchitectureInfo,
+    Chart,
     FamilyInfo,
     FamilyRanking,
     Job,
@@ -216,6 +217,14 @@ class AsyncJobHandle(SeenJob):
     async def pareto(self) -> ParetoFront:
         """The complete trials that no other one beats in every objective, and how the hypervolume grew."""
         return await self._client.ask(calls.pareto_front(self.id))
+
+    async def report(self) -> str:
+        """The job's report: one self-contained HTML page."""
+        return (await self._client.ask(calls.report(self.id))).content.decode()
+
+    async def chart(self, name: Chart, form: Literal["svg", "png"] = "svg") -> bytes:
+        """A chart of the report as a picture."""
+        return (await self._client.ask(calls.chart(self.id, name, form))).content
 
     async def best(self) -> Trial:
         """The best complete trial so far, asked for anew."""

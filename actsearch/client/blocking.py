@@ -21,6 +21,7 @@ from actsearch.client.waiting import follow
 from actsearch.schemas import (
     ActivationInfo,
     ArchitectureInfo,
+    Chart,
     FamilyInfo,
     FamilyRanking,
     Job,
@@ -256,6 +257,18 @@ class JobHandle(SeenJob):
     def pareto(self) -> ParetoFront:
         """The complete trials that no other one beats in every objective, and how the hypervolume grew."""
         return self._client.ask(calls.pareto_front(self.id))
+
+    def report(self) -> str:
+        """The job's report: one self-contained HTML page."""
+        return self._client.ask(calls.report(self.id)).content.decode()
+
+    def chart(self, name: Chart, form: Literal["svg", "png"] = "svg") -> bytes:
+        """A chart of the report as a picture.
+
+        Raises:
+            NotFoundError: the job has nothing to show in it.
+        """
+        return self._client.ask(calls.chart(self.id, name, form)).content
 
     def best(self) -> Trial:
         """The best complete trial so far, asked for anew.

@@ -11,8 +11,10 @@ from uuid import UUID
 from actsearch.schemas import (
     ActivationInfo,
     ArchitectureInfo,
+    Chart,
     FamilyInfo,
     FamilyRanking,
+    File,
     Job,
     Page,
     ParetoFront,
@@ -96,6 +98,16 @@ def rank_families(job_id: UUID, limit: int) -> Call[FamilyRanking]:
 def pareto_front(job_id: UUID) -> Call[ParetoFront]:
     """The trials that no other one beats in every objective."""
     return Call("GET", f"/v1/jobs/{job_id}/pareto", ParetoFront)
+
+
+def report(job_id: UUID) -> Call[File]:
+    """A job's report, an HTML page."""
+    return Call("GET", f"/v1/jobs/{job_id}/report", File)
+
+
+def chart(job_id: UUID, name: Chart, form: Literal["svg", "png"]) -> Call[File]:
+    """A chart of a job's report."""
+    return Call("GET", f"/v1/jobs/{job_id}/report", File, {"chart": name, "format": form})
 
 
 def list_activations() -> Call[Page[FamilyInfo]]:

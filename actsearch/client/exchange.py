@@ -20,6 +20,7 @@ from actsearch import __version__
 from actsearch.client.calls import Answer, Call
 from actsearch.client.errors import MalformedAnswer, ServerUnreachable, refusal
 from actsearch.client.service import Service
+from actsearch.schemas import File
 
 Result = TypeVar("Result")
 
@@ -64,7 +65,8 @@ def exchange(service: Service, call: Call[Answer]) -> Flow[Answer]:
 
 def build(service: Service, call: Call[Any]) -> httpx.Request:
     """The HTTP request of `call`. A POST carries a key by which the server can tell a repetition."""
-    headers = {"accept": "application/json, application/problem+json", "user-agent": f"actsearch/{__version__}"}
+    accepted = "*/*" if call.answer is File else "application/json, application/problem+json"
+    headers = {"accept": accepted, "user-agent": f"actsearch/{__version__}"}
     content = None
     if call.method == "POST":
         headers["idempotency-key"] = str(uuid4())
@@ -100,6 +102,8 @@ def _read(service: Service, call: Call[Answer], reply: Reply) -> Answer:
         raise refusal(reply)
     if not reply.is_success:
         raise MalformedAnswer(service.url, f"{call.path} answers {reply.status_code} {reply.reason_phrase}")
+    if issubclass(call.answer, File):
+        return call.answer(content=reply.content, media_type=reply.headers.get("content-type", ""))
     try:
         # A newer server may say more than this version knows.
         return call.answer.model_validate_json(reply.content, extra="ignore")

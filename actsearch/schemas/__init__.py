@@ -36,6 +36,7 @@ from actsearch.schemas.rankings import (
     RankedTrial,
     TrialRanking,
 )
+from actsearch.schemas.reports import Chart, File, ReportFormat
 from actsearch.schemas.requests import (
     ActivationSpec,
     Budget,
@@ -93,6 +94,7 @@ __all__ = [
     "ArchitectureInfo",
     "Arm",
     "Budget",
+    "Chart",
     "Choices",
     "ConfirmationProgress",
     "Constraints",
@@ -107,6 +109,7 @@ __all__ = [
     "FamilyInfo",
     "FamilyRanking",
     "FamilyTags",
+    "File",
     "Finalist",
     "HypervolumePoint",
     "Interval",
@@ -132,6 +135,7 @@ __all__ = [
     "Range",
     "RankedFamily",
     "RankedTrial",
+    "ReportFormat",
     "Sampler",
     "Scalar",
     "Schema",

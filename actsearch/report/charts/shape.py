@@ -1,0 +1,54 @@
+"""The winning function and its derivative, against the baseline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from actsearch.activations import curve
+from actsearch.report.charts.style import BASELINE, OTHERS, WINNER, new_figure
+from actsearch.report.findings import Findings, only_spec
+from actsearch.report.words import activation
+from actsearch.schemas import ActivationSpec
+
+REACH = 4.0
+_MOST = 6
+
+
+def shape(findings: Findings) -> Figure | None:
+    """Value on the left, derivative on the right; every different activation where sites have their own."""
+    lines = _lines(findings)
+    if not lines:
+        return None
+    figure, axes = new_figure(3.2, 2, sharex=True)
+    for label, spec, colour, dashed in lines:
+        drawn = curve(spec, -REACH, REACH)
+        style: Any = {"color": colour, "linestyle": "--" if dashed else "-", "label": label}
+        axes[0].plot(drawn.x, drawn.value, **style)
+        axes[1].plot(drawn.x, drawn.derivative, **style)
+    for ax, title in zip(axes, ("f(x)", "f′(x)"), strict=True):
+        ax.set_title(title, fontsize=11, loc="left")
+        ax.set_xlabel("x")
+    axes[0].legend(loc="upper left")
+    return figure
+
+
+def _lines(findings: Findings) -> list[tuple[str, ActivationSpec, str, bool]]:
+    """(label, activation, colour, dashed) of what is drawn."""
+    lines = []
+    if findings.winner is not None:
+        same = only_spec(findings.winner)
+        if same is not None:
+            lines.append((activation(same), same, WINNER, False))
+        else:
+            groups = list(findings.winner.activations.items())[:_MOST]
+            colours = (WINNER, *OTHERS)
+            lines += [
+                (f"{group}: {activation(spec)}", spec, colour, False)
+                for (group, spec), colour in zip(groups, colours, strict=False)
+            ]
+    baseline = None if findings.baseline is None else only_spec(findings.baseline)
+    if baseline is not None and all(spec != baseline for _, spec, _, _ in lines):
+        lines.append((f"{activation(baseline)}, baseline", baseline, BASELINE, True))
+    return lines

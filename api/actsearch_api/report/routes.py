@@ -1,0 +1,63 @@
+"""`/v1/jobs/{id}/report`."""
+
+from __future__ import annotations
+
+from typing import Annotated, get_args
+
+from fastapi import APIRouter, Query, Request, Response
+
+from actsearch.errors import FieldProblem, InvalidRequest, NotFound
+from actsearch.report import picture, report_page
+from actsearch.schemas import Chart, ReportFormat, Schema
+from actsearch_api.dependencies import ServiceSettings, Transaction
+from actsearch_api.jobs.routes import JobId
+from actsearch_api.problems import documented
+from actsearch_api.report.gathering import gather
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+# A page of ours needs its own styles and nothing else: whatever else it might hold, a browser will not run or fetch it.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+_KINDS = ("text/html", "image/svg+xml", "image/png")
+_MEDIA_TYPES = {"html": "text/html; charset=utf-8", "svg": "image/svg+xml", "png": "image/png"}
+
+
+class ReportFilter(Schema):
+    """The page, or one of its charts as a picture."""
+
+    format: ReportFormat = "html"
+    chart: Chart | None = None
+
+
+@router.get(
+    "/{job_id}/report",
+    response_class=Response,
+    responses=documented(404, 422, 503)
+    | {200: {"description": "the page or the picture", "content": {kind: {} for kind in _KINDS}}},
+)
+def get_report(
+    job_id: JobId,
+    wanted: Annotated[ReportFilter, Query()],
+    request: Request,
+    connection: Transaction,
+    settings: ServiceSettings,
+) -> Response:
+    """A job's report: one self-contained HTML page, or with `format=svg|png` the chart named by `chart`."""
+    _check(wanted)
+    found = gather(request.app.state.engine, connection, job_id, settings.stall_timeout)
+    if wanted.format == "html" or wanted.chart is None:
+        content: str | bytes | None = report_page(found)
+    else:
+        content = picture(wanted.chart, found, wanted.format)
+    if content is None:
+        raise NotFound("chart", f"{wanted.chart} of this job")
+    headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
+    return Response(content, media_type=_MEDIA_TYPES[wanted.format], headers=headers)
+
+
+def _check(wanted: ReportFilter) -> None:
+    if wanted.format == "html":
+        if wanted.chart is not None:
+            raise InvalidRequest(FieldProblem("chart", "the page has all charts; leave it out, or ask for svg or png"))
+    elif wanted.chart is None:
+        raise InvalidRequest(FieldProblem("chart", "name the chart to draw; one of `allowed`", get_args(Chart)))
