@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -45,8 +49,8 @@ class Settings(BaseSettings):
     heartbeat_interval: Annotated[float, Field(gt=0)] = 5.0
     trial_attempts: Annotated[int, Field(ge=1)] = 3
     max_request_bytes: Annotated[int, Field(ge=1024)] = 1_000_000
-    log_level: str = "info"
-    log_format: str = "console"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
+    log_format: Annotated[Literal["console", "json"], BeforeValidator(_lower)] = "console"
 
 
 @cache

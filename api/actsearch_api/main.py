@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+from errno import EACCES, EADDRINUSE
 
 import structlog
 import uvicorn
 
+from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.logs import configure_logging
 from actsearch.settings import Settings
 from actsearch.store import open_store
@@ -19,12 +21,13 @@ def serve(settings: Settings) -> None:
     """Serve the API until SIGTERM or SIGINT; port 0 takes a free one and logs it.
 
     Raises:
+        InvalidRequest: if nothing can listen at the address.
         StoreError: if the database is unreachable or not migrated.
     """
     configure_logging(settings)
+    listening = _listen(settings.host, settings.port)
     engine = open_store(settings)
     app = create_app(settings, engine)
-    listening = socket.create_server((settings.host, settings.port), family=_family(settings.host), backlog=2048)
     log.info("serving", url=f"http://{settings.host}:{listening.getsockname()[1]}")
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10)
     try:
@@ -33,5 +36,10 @@ def serve(settings: Settings) -> None:
         engine.dispose()
 
 
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        message = f"cannot listen on {host} port {port} ({error.strerror}); choose another --host or --port"
+        raise InvalidRequest(FieldProblem("port" if error.errno in (EADDRINUSE, EACCES) else "host", message)) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,29 @@ def test_nobody_at_the_address() -> None:
 def test_a_setting_that_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACTSEARCH_PORT", "many")
     assert "ACTSEARCH_PORT" in Terminal("http://127.0.0.1:9").run("serve", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "hints"),
+    [
+        (["serve", "--host", "not.a.host"], {}, ["host", "cannot listen on not.a.host", "--host"]),
+        (["serve"], {"ACTSEARCH_PORT": "{taken}"}, ["port", "cannot listen on 127.0.0.1 port {taken}", "--port"]),
+        (["serve"], {"ACTSEARCH_LOG_LEVEL": "loud"}, ["ACTSEARCH_LOG_LEVEL", "warning"]),
+        (["worker"], {"ACTSEARCH_LOG_FORMAT": "xml"}, ["ACTSEARCH_LOG_FORMAT", "json"]),
+        (["worker", "--devices", "tpu"], {}, ["devices", "tpu", "auto, cpu"]),
+        (["worker"], {"ACTSEARCH_STALL_TIMEOUT": "-1"}, ["ACTSEARCH_STALL_TIMEOUT"]),
+    ],
+)
+def test_a_service_that_cannot_run_says_why_before_it_starts_anything(
+    tmp_path: Path, arguments: list[str], environment: dict[str, str], hints: list[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        taken = str(busy.getsockname()[1])
+        given = {key: value.format(taken=taken) for key, value in environment.items()}
+        result = CliRunner().invoke(app, [*arguments, "--data-dir", str(tmp_path)], env=given)
+    assert result.exit_code == 2, result.output
+    assert [hint for hint in hints if hint.format(taken=taken) not in result.stderr] == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_version() -> None:

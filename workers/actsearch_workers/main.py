@@ -36,10 +36,10 @@ def run_worker(settings: Settings) -> None:
         InvalidRequest: if a device does not exist.
     """
     configure_logging(settings)
+    names = device_names(settings.devices)
     url = database_url(settings)
     engine = create_store_engine(url)
     require_current(engine)
-    names = device_names(settings.devices)
     threads = threads_each(names)
     devices = DevicePool([DeviceProcess(name, threads, url) for name in names])
     place = Workplace(f"{socket.gethostname()}:{os.getpid()}", engine, devices, settings)

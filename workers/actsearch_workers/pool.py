@@ -19,14 +19,17 @@ def device_names(wanted: str) -> list[str]:
     Raises:
         InvalidRequest: naming what is not a device of this machine.
     """
-    available = _cuda_devices()
-    if wanted.strip() == "auto":
-        return available or ["cpu"]
     names = [name.strip() for name in wanted.split(",") if name.strip()]
+    if names and set(names) == {"cpu"}:
+        return names  # asking for more takes seconds
+    available = _cuda_devices()
+    if names == ["auto"]:
+        return available or ["cpu"]
     wrong = [name for name in names if name not in {"cpu", *available}]
     if wrong or not names:
-        message = f"no such device: {', '.join(wrong) or wanted!r}"
-        raise InvalidRequest(FieldProblem("devices", message, ("auto", "cpu", *available)))
+        allowed = ("auto", "cpu", *available)
+        message = f"no such device: {', '.join(wrong) or repr(wanted)}; choose of {', '.join(allowed)}"
+        raise InvalidRequest(FieldProblem("devices", message, allowed))
     return names
 
 
