@@ -123,8 +123,10 @@ def cache() -> Path:
 
 def _column(pair: Pair, chosen: Sequence[ActivationSpec], seed: int, folder: Path) -> np.ndarray:
     """(E,) scores of one seed; NaN where training failed."""
-    plan = json.dumps([[s.model_dump() for s in chosen], pair.training.model_dump(), pair.parameters, pair.task,
-                       pair.task_parameters])  # fmt: skip
+    # Of what is said, not of defaults that later versions add: a table stays valid while what it trains stays.
+    said = [[s.family, s.parameters, s.learned] for s in chosen]
+    how = [pair.training.model_dump(exclude_unset=True), pair.parameters, pair.task, pair.task_parameters]
+    plan = json.dumps([said, how])
     path = folder / f"{pair.name}-{hashlib.sha256(plan.encode()).hexdigest()[:12]}-{seed}.npy"
     if not path.exists():
         started = time.monotonic()

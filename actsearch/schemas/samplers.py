@@ -1,4 +1,4 @@
-"""Samplers by name, with their options: Optuna's under Optuna's own option names."""
+"""Samplers by name, with their options: Optuna's under Optuna's own option names, and `shape`, ours."""
 
 from __future__ import annotations
 
@@ -13,9 +13,22 @@ Share = Annotated[Number, Field(ge=0, le=1)]
 
 
 class AutoSampler(Schema):
-    """`tpe`."""
+    """`shape` where there are activations to choose among, `tpe` where only other parameters are searched."""
 
     name: Literal["auto"] = "auto"
+
+
+class ShapeSampler(Schema):
+    """Ours: compares activations by the function they compute, and proposes whole cohorts at once.
+
+    Args:
+        n_startup_trials: well-known activations (then others, spread out) tried before anything is modelled.
+        n_candidates: candidates that compete for a cohort.
+    """
+
+    name: Literal["shape"] = "shape"
+    n_startup_trials: Annotated[int, Field(ge=0, le=1000)] = 6
+    n_candidates: Annotated[int, Field(ge=16, le=10_000)] = 512
 
 
 class TpeSampler(Schema):
@@ -120,6 +133,7 @@ class BruteForceSampler(Schema):
 
 Sampler = Annotated[
     AutoSampler
+    | ShapeSampler
     | TpeSampler
     | GpSampler
     | RandomSampler

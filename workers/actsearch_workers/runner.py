@@ -84,7 +84,7 @@ def _study(context: Context, first_number: int) -> optuna.Study:
     return optuna.load_study(
         study_name=str(context.order.job_id),
         storage=context.storage,
-        sampler=make_sampler(context.request.sampler, context.request.seed, first_number),
+        sampler=make_sampler(context.request.sampler, context.request.seed, first_number, context.prepared.space),
         pruner=make_pruner(context.request.pruner, context.request.training.epochs, context.request.seed),
     )
 

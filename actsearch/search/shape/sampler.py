@@ -1,0 +1,191 @@
+"""The sampler: trials in, a cohort of proposals out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from optuna import Study
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.search_space import IntersectionSearchSpace
+from optuna.trial import FrozenTrial, TrialState
+
+from actsearch.search.shape.candidates import key, pool, well_known
+from actsearch.search.shape.features import Array
+from actsearch.search.shape.layout import Layout, Parameters, flattened, layout_of
+from actsearch.search.shape.model import Inputs, Surrogate
+from actsearch.search.shape.observations import Source, normal_scores, scored
+from actsearch.space import Space
+
+_REMEMBERED = 256  # trials the model is fitted to: the best half, and the rest at even intervals
+_BEST = 8
+_MOST_AT_ONCE = 256
+
+
+@dataclass
+class _Plan:
+    """Proposals for a cohort; good as long as no trial ends and the same is asked for."""
+
+    asked: object = None
+    proposals: list[Parameters] = field(default_factory=list)
+
+
+class ShapeSampler(BaseSampler):
+    """Proposes activations by the function they compute; a whole cohort at once.
+
+    The first trials are well-known activations. Then a Gaussian process over shapes, signals at initialisation and the
+    plain parameters beside them predicts what a pool of candidates would give, and those of the largest upper
+    confidence bound are proposed, each as if those before it were known. A search without activations works too, its
+    parameters being plain numbers; several objectives count as one of random weights; the unknown is drawn at random.
+
+    Args:
+        seed: of the proposals.
+        space: the search space; None for one that is only known from its trials.
+        n_startup_trials: well-known activations (spread-out ones after these) before the model is used.
+        n_candidates: size of the pool.
+        sources: what earlier jobs found: their best come first, and what they say of a candidate is a hint that counts
+            as far as this job's own trials confirm it.
+        pool_of: gives the candidates instead (for benchmarks on a table); takes layout, best points, count, generator.
+    """
+
+    def __init__(
+        self,
+        seed: int | None = None,
+        space: Space | None = None,
+        *,
+        n_startup_trials: int = 6,
+        n_candidates: int = 512,
+        sources: Sequence[Source] = (),
+        pool_of: Any = pool,
+    ) -> None:
+        self._rng = np.random.RandomState(seed)
+        self._independent = RandomSampler(seed=seed)
+        self._space = space
+        self._startup, self._candidates = n_startup_trials, n_candidates
+        self._sources = [source for source in sources if source.observations]
+        self._pool_of = pool_of
+        self._intersection = IntersectionSearchSpace()
+        self._plan = _Plan()
+        self._models: list[Surrogate] = []
+
+    def reseed_rng(self) -> None:
+        """See Optuna."""
+        self._rng = np.random.RandomState()
+        self._independent.reseed_rng()
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """See Optuna."""
+        if self._space is not None:
+            return flattened(self._space)
+        return {n: d for n, d in self._intersection.calculate(study).items() if not d.single()}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """See Optuna."""
+        return self._independent.sample_independent(study, trial, param_name, param_distribution)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """See Optuna; the first trial of a cohort plans for all of it."""
+        if not search_space:
+            return {}
+        # From the storage: some pruners show the sampler only a part of the study.
+        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+        finished = [t for t in trials if t.state.is_finished() and t.params]
+        asked = (len(finished), tuple(search_space.items()))
+        if not self._plan.proposals or self._plan.asked != asked:
+            waiting = sum(1 for t in trials if t.state == TrialState.RUNNING and not t.params)
+            under_way = [t for t in trials if not t.state.is_finished() and t.params and t.number != trial.number]
+            layout = layout_of(self._space, search_space)
+            cohort = min(max(1, waiting), _MOST_AT_ONCE)
+            self._plan = _Plan(asked, self._proposals(study, layout, finished, under_way, cohort)[::-1])
+        proposal = self._plan.proposals.pop()
+        return {name: value for name, value in proposal.items() if name in search_space}
+
+    def _proposals(
+        self,
+        study: Study,
+        layout: Layout,
+        finished: Sequence[FrozenTrial],
+        under_way: Sequence[FrozenTrial],
+        count: int,
+    ) -> list[Parameters]:
+        done = {key(t.params) for t in [*finished, *under_way]}
+        first = [p for p in self._first(layout) if key(p) not in done]
+        room = max(0, self._startup - len(finished) - len(under_way))
+        proposals = first[: min(count, room)]
+        if len(proposals) == count:
+            return proposals
+        usable = _fitting(layout, finished)
+        scores = scored(usable, study.directions, self._rng.dirichlet(np.ones(len(study.directions))))
+        best = [usable[i].params for i in np.argsort(-scores)[:_BEST]]
+        points = self._pool_of(layout, best, self._candidates, self._rng)
+        points = [p for p in points if key(p) not in done] or points
+        known = [t.params for t in _fitting(layout, under_way)] + proposals
+        rows = _remembered(scores)
+        model = self._model(layout, [usable[i].params for i in rows], scores[rows], known)
+        candidates = _inputs(layout, points)
+        (priors,) = self._priors(layout, [candidates])
+        while len(proposals) < count:  # more than there are candidates: the space is small, some come again
+            proposals += [points[i] for i in model.choose(candidates, priors, count - len(proposals))]
+        return proposals
+
+    def _first(self, layout: Layout) -> list[Parameters]:
+        """What to begin with: the best of earlier jobs, then the well-known ones."""
+        turns = [sorted(s.observations, key=lambda o: -o.score)[: self._startup] for s in self._sources]
+        best = [dict(job[i].parameters) for i in range(self._startup) for job in turns if i < len(job)]
+        points = list(islice(best, self._startup // 2 if best else 0)) + list(well_known(layout))
+        return list({key(point): point for point in points}.values())
+
+    def _model(
+        self, layout: Layout, trials: Sequence[Mapping[str, Any]], scores: Array, known: Sequence[Mapping[str, Any]]
+    ) -> Surrogate:
+        """The model of finished trials; those under way, `known`, are believed at what it predicts for them."""
+        seen, begun = _inputs(layout, trials), _inputs(layout, known)
+        priors, hints = self._priors(layout, [seen, begun])
+        model = Surrogate(seen, scores, priors)
+        if not known:
+            return model
+        believed, _, _ = model.predict(begun, hints)
+        both = Inputs(np.vstack([seen.shapes, begun.shapes]), np.vstack([seen.plain, begun.plain]))
+        everything = np.concatenate([scores, believed])
+        return Surrogate(both, everything, np.hstack([priors, hints]), (model.scales, model.weights))
+
+    def _priors(self, layout: Layout, inputs: Sequence[Inputs]) -> list[Array]:
+        """What each earlier job's model predicts for points, (J, N) for each of `inputs`."""
+        for place in range(len(self._models), len(self._sources)):
+            observations = self._sources[place].observations
+            values = normal_scores(np.array([o.score for o in observations]))
+            rows = _remembered(values)
+            seen = _inputs(layout, [observations[i].parameters for i in rows])
+            self._models.append(Surrogate(seen, values[rows], np.zeros((0, len(rows)))))
+        return [
+            np.array([model.predict(x, np.zeros((0, len(x))))[0] for model in self._models]).reshape(
+                len(self._models), len(x)
+            )
+            for x in inputs
+        ]
+
+
+def _inputs(layout: Layout, points: Sequence[Mapping[str, Any]]) -> Inputs:
+    return Inputs(*layout.encode(points))
+
+
+def _fitting(layout: Layout, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Trials that have the layout's parameters: those of groups may lack (a shallow network), plain ones may not."""
+    return [t for t in trials if all(n in t.params for n in layout.plain)]
+
+
+def _remembered(scores: Array) -> Array:
+    """Rows of the trials to fit to: all, or the best and an even choice of the others, best first."""
+    order = np.argsort(-scores, kind="stable")
+    if len(order) <= _REMEMBERED:
+        return np.asarray(order)
+    half = _REMEMBERED // 2
+    return np.asarray(np.concatenate([order[:half], order[half:][:: max(1, -(-(len(order) - half) // half))]]))

@@ -1,0 +1,141 @@
+"""The shape-aware sampler on real spaces: what counts as near, what a cohort is, that evidence crosses families."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+
+from actsearch.activations import get_family, resolve
+from actsearch.schemas import ActivationSpec, JobRequest
+from actsearch.search import make_sampler, prepare
+from actsearch.search.samplers import resolved
+from actsearch.search.shape import Observation, ShapeSampler, Source
+from actsearch.search.shape.features import features
+from actsearch.space import Suggestion, suggest
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def _prepared(**space: Any) -> Any:
+    return prepare(JobRequest.model_validate({"task": "digits", "sampler": "shape", "space": space}))
+
+
+def _distance(a: tuple[str, dict[str, float]], b: tuple[str, dict[str, float]]) -> float:
+    specs = [resolve(ActivationSpec(family=family, parameters=values)) for family, values in (a, b)]
+    rows = features([(spec.family, None, spec.parameters) for spec in specs])
+    return float(np.linalg.norm(rows[0] - rows[1]))
+
+
+def test_functions_that_compute_alike_are_near_whatever_their_names() -> None:
+    assert _distance(("leaky_relu", {"slope": 0.01}), ("elu", {"alpha": 0.1})) < 0.5 * _distance(
+        ("elu", {"alpha": 0.1}), ("elu", {"alpha": 3.0})
+    )
+    assert _distance(("swish", {"beta": 1.0}), ("silu", {})) == pytest.approx(0, abs=1e-9)
+    assert _distance(("celu", {"alpha": 1.0}), ("elu", {"alpha": 1.0})) == pytest.approx(0, abs=1e-9)
+    assert _distance(("tanh", {}), ("relu", {})) > 3 * _distance(("tanh", {}), ("arctan", {}))
+
+
+def _search(prepared: Any, score: Any, n: int, cohort: int, **options: Any) -> list[tuple[Suggestion, float]]:
+    """Proposals and scores, in cohorts: all of one are asked for before any is told, as runners do."""
+    study = optuna.create_study(direction="maximize")
+    found: list[tuple[Suggestion, float]] = []
+    while len(found) < n:
+        study.sampler = ShapeSampler(len(found), prepared.space, **options)
+        trials = [study.ask() for _ in range(min(cohort, n - len(found)))]
+        suggestions = [suggest(trial, prepared.space) for trial in trials]
+        for trial, suggestion in zip(trials, suggestions, strict=True):
+            found.append((suggestion, score(suggestion)))
+            study.tell(trial, found[-1][1])
+    return found
+
+
+def _slope_at_minus_one(suggestion: Suggestion) -> float:
+    """A score that depends on the function alone: best where f(-1) / f(1) is -0.3."""
+    (spec,) = suggestion.activations.values()
+    x = np.array([-1.0, 1.0])
+    import torch
+
+    value = get_family(spec.family).function(torch.from_numpy(x), **resolve(spec).parameters).numpy()
+    return -abs(value[0] / value[1] + 0.3) if value[1] else -1.0
+
+
+def test_a_cohort_is_proposed_at_once_and_differs() -> None:
+    found = _search(_prepared(), lambda _: 0.0, 40, cohort=40)
+    assert [s.family for s, _ in found[:6]] == ["relu", "tanh", "gelu", "softplus", "elu", "mish"]
+    assert len({str(s.activations) for s, _ in found}) == 40
+    assert len({s.family for s, _ in found}) >= 20
+
+
+def test_it_finds_a_function_sooner_than_at_random() -> None:
+    prepared = _prepared()
+    shape, chance = [], []
+    for seed in range(5):
+        shape.append(max(v for _, v in _search(prepared, _slope_at_minus_one, 30, 6, n_candidates=256 + seed)))
+        study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=seed))
+        values = [_slope_at_minus_one(suggest(study.ask(), prepared.space)) for _ in range(30)]
+        chance.append(max(values))
+    assert np.median(shape) > np.median(chance)
+
+
+@pytest.mark.parametrize("placement", ["network", "stage", "layer"])
+def test_any_space_gives_valid_trials(placement: str) -> None:
+    prepared = _prepared(
+        placement=placement,
+        families=["relu", "leaky_relu", "aptx", {"name": "elu", "parameters": {"alpha": 1.5}}, "grammar", "prelu"],
+        architecture={"depth": {"low": 1, "high": 4}, "norm": {"choices": ["none", "batch"]}},
+        training={"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}},
+    )
+    found = _search(prepared, lambda s: s.training["learning_rate"], 30, cohort=5)
+    for suggestion, _ in found:
+        for spec in suggestion.activations.values():
+            resolve(spec)
+    late = [s.training["learning_rate"] for s, _ in found[20:]]
+    assert np.median(late) > 0.02  # it has learned that larger is better
+
+
+def test_failed_and_pruned_trials_are_evidence() -> None:
+    prepared = _prepared(families=["relu", "tanh", "gelu", "elu", "sine", "gcu", "softplus", "mish"])
+    study = optuna.create_study(direction="maximize", sampler=ShapeSampler(0, prepared.space, n_startup_trials=0))
+    for _ in range(24):
+        trial = study.ask()
+        family = suggest(trial, prepared.space).family
+        if family in ("sine", "gcu"):
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        elif family == "relu":
+            trial.report(0.1, 1)
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        else:
+            trial.report(0.2, 1)
+            study.tell(trial, 0.9)
+    bad = [t for t in study.trials[12:] if t.params["family"] in ("sine", "gcu", "relu")]
+    assert len(bad) <= 5  # at random: half
+
+
+def test_earlier_jobs_come_first_and_their_hints_are_checked() -> None:
+    prepared = _prepared()
+    # An earlier job that found one family good: its best is proposed at once.
+    good = [Observation({"family": "isru", "isru.alpha": 0.5 + i / 10}, 1 - i / 10) for i in range(4)]
+    bad = [Observation({"family": name}, 0.0) for name in ("relu", "gelu", "tanh")]
+    found = _search(prepared, lambda _: 0.0, 6, 6, sources=[Source("job", good + bad)])
+    assert found[0][0].activations["network"].parameters == {"alpha": 0.5}
+    # One that misleads does not stop the search from finding what is right here.
+    wrong = [Observation({"family": f}, v) for f, v in (("sine", 1.0), ("gcu", 0.9), ("relu", 0.1), ("elu", 0.0))]
+    wrong = [o for o in wrong if o.parameters["family"] in ("gcu", "relu")]
+    misled = _search(prepared, _slope_at_minus_one, 40, 8, sources=[Source("job", wrong)])
+    assert max(value for _, value in misled) > -0.05
+
+
+def test_one_seed_gives_one_search() -> None:
+    prepared = _prepared()
+    first, second = (_search(prepared, _slope_at_minus_one, 20, 5) for _ in range(2))
+    assert [str(s) for s, _ in first] == [str(s) for s, _ in second]
+
+
+def test_auto_is_shape_where_activations_are_searched() -> None:
+    request = JobRequest.model_validate({"task": "digits"})
+    assert resolved(request.sampler, _prepared().space).name == "shape"
+    assert resolved(request.sampler, _prepared(families=["relu"]).space).name == "tpe"
+    assert isinstance(make_sampler(request.sampler, 0, 0, _prepared().space), ShapeSampler)
