@@ -17,6 +17,7 @@ from actsearch.cli.output import console, say
 from actsearch.cli.rankings import baseline_text, ranking_table
 from actsearch.cli.stack import Stack, running
 from actsearch.cli.texts import activation_text, value_text
+from actsearch.cli.verdicts import verdict_view
 from actsearch.client import Client, JobHandle
 from actsearch.client.display import label, progress_display
 from actsearch.client.shorthand import Shorthand
@@ -34,7 +35,13 @@ SEARCHES: Sequence[Shorthand] = (
     {"task": "digits", "architecture": {"name": "mlp", "parameters": {"depth": 3, "width": 32}}, "epochs": 9},
     {"task": "mnist1d", "architecture": {"name": "mlp", "parameters": {"depth": 3, "width": 32}}, "epochs": 9},
 )
-COMMON: Shorthand = {"families": FAMILIES, "trials": 36, "learning_rate": (1e-4, 1e-1), "pruner": "hyperband"}
+COMMON: Shorthand = {
+    "families": FAMILIES,
+    "trials": 36,
+    "learning_rate": (1e-4, 1e-1),
+    "pruner": "hyperband",
+    "confirmation": {"finalists": 3, "seeds": 10, "most_seeds": 10},
+}
 TIMEOUT = 1200.0
 
 
@@ -86,6 +93,8 @@ def _show(job: JobHandle, url: str) -> None:
     console().print(ranking_table(ranking, f"\n{label(job.snapshot)}"))
     metric = f"{ranking.objective.metric} {value_text(best.value)}"
     console().print(Text(f"best: {activation_text(best)}, {metric}; {baseline_text(ranking)}", style="bold"))
+    if job.snapshot.verdict is not None:
+        console().print(verdict_view(job.snapshot.verdict))
     typer.echo(f"all trials: {url}{job.snapshot.dashboard}")
 
 
@@ -101,6 +110,7 @@ def shortcomings(jobs: Sequence[Job], families: set[str]) -> list[str]:
         for job in jobs
         if job.progress.finished != job.progress.budget
     ]
+    wrong += [f"{label(job)}: there is no verdict" for job in jobs if job.verdict is None]
     wrong += [f"{label(job)}: no trial is complete" for job in jobs if job.best is None]
     if len(families) < LEAST_FAMILIES:
         wrong.append(f"only {len(families)} families were tried, not {LEAST_FAMILIES}")

@@ -14,6 +14,7 @@ from actsearch.cli.documents import parse_families, parse_learning_rate, read_do
 from actsearch.cli.find import find_job
 from actsearch.cli.options import AsJson, JobId, Url
 from actsearch.cli.output import console, print_json, say
+from actsearch.cli.verdicts import verdict_view
 from actsearch.client import Client, JobHandle
 from actsearch.client.display import progress_display, short_id
 from actsearch.client.shorthand import to_document
@@ -108,6 +109,8 @@ def show(
         print_json(shown)
     else:
         console().print(tables.job_details(shown) if isinstance(shown, Job) else tables.trial_details(shown))
+        if isinstance(shown, Job) and shown.verdict is not None:
+            console().print(verdict_view(shown.verdict))
 
 
 def cancel(job: JobId, as_json: AsJson = False, url: Url = None) -> None:
@@ -142,6 +145,8 @@ def _watch(client: Client, job: JobHandle, quiet: bool = False) -> None:
     except KeyboardInterrupt:
         say(f"the job goes on; `actsearch watch {short_id(job.id)}` follows it again")
         raise typer.Exit(INTERRUPTED) from None
+    if done.verdict is not None and not quiet:
+        console().print(verdict_view(done.verdict))
     if done.state is not JobState.completed:
         raise typer.Exit(1)
 

@@ -13,6 +13,7 @@ from actsearch.cli.options import AsJson, JobId, Url
 from actsearch.cli.output import console, print_json
 from actsearch.cli.rankings import ranking_table
 from actsearch.cli.tables import trial_table
+from actsearch.cli.verdicts import verdict_view
 from actsearch.client import Client
 from actsearch.client.calls import Sort
 from actsearch.client.display import label
@@ -41,6 +42,8 @@ def rank(
         print_json(ranking)
     else:
         console().print(ranking_table(ranking, label(found.snapshot)))
+        if found.snapshot.verdict is not None:
+            console().print(verdict_view(found.snapshot.verdict))
 
 
 def trials(

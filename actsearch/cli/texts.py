@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -29,9 +30,14 @@ def duration_text(trial: Trial) -> str:
 
 def activation_text(trial: Trial) -> str:
     """The activation as one would write it: `leaky_relu(slope=0.12)`; by site group where there are several."""
-    if set(trial.activations) == {"network"}:
-        return spec_text(trial.activations["network"])
-    return ", ".join(f"{group}: {spec_text(spec)}" for group, spec in trial.activations.items())
+    return activations_text(trial.activations)
+
+
+def activations_text(activations: Mapping[str, ActivationSpec]) -> str:
+    """See `activation_text`."""
+    if set(activations) == {"network"}:
+        return spec_text(activations["network"])
+    return ", ".join(f"{group}: {spec_text(spec)}" for group, spec in activations.items())
 
 
 def other_parameters(trial: Trial) -> str:

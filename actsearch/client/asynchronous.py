@@ -14,7 +14,7 @@ from actsearch.client.calls import Answer, Call, Sort
 from actsearch.client.display import progress_display
 from actsearch.client.exchange import Flow, Pause, Reply, Result, Send, exchange
 from actsearch.client.frames import trial_frame
-from actsearch.client.job import SeenJob, best_of
+from actsearch.client.job import SeenJob, best_of, verdict_of
 from actsearch.client.service import http_options, service_at
 from actsearch.client.shorthand import Shorthand, to_document
 from actsearch.client.waiting import follow
@@ -22,6 +22,7 @@ from actsearch.schemas import (
     ActivationInfo,
     ArchitectureInfo,
     Chart,
+    Evaluation,
     FamilyInfo,
     FamilyRanking,
     Job,
@@ -31,6 +32,7 @@ from actsearch.schemas import (
     TaskInfo,
     Trial,
     TrialRanking,
+    Verdict,
     WorkerInfo,
 )
 
@@ -201,6 +203,18 @@ class AsyncJobHandle(SeenJob):
     ) -> AsyncIterator[Trial]:
         """The job's trials, without their curves; fetched page by page as they are consumed."""
         return self._client.items(calls.list_trials(self.id, state, family, sort))
+
+    async def verdict(self) -> Verdict:
+        """What confirmation found, asked for anew: which activation to use, and how sure that is.
+
+        Raises:
+            NoResult: the job asks for no confirmation, or is not completed.
+        """
+        return verdict_of(await self.refresh())
+
+    def evaluations(self) -> AsyncIterator[Evaluation]:
+        """The networks of confirmation, by seed; fetched page by page as they are consumed."""
+        return self._client.items(calls.list_evaluations(self.id))
 
     @overload
     async def ranking(self, by: Literal["trial"] = "trial", limit: int = 100) -> TrialRanking: ...

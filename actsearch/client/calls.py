@@ -12,6 +12,7 @@ from actsearch.schemas import (
     ActivationInfo,
     ArchitectureInfo,
     Chart,
+    Evaluation,
     FamilyInfo,
     FamilyRanking,
     File,
@@ -83,6 +84,11 @@ def list_trials(
 def get_trial(trial_id: UUID | str) -> Call[Trial]:
     """One trial with its learning curve."""
     return Call("GET", f"/v1/trials/{trial_id}", Trial)
+
+
+def list_evaluations(job_id: UUID, limit: int = PAGE) -> Call[Page[Evaluation]]:
+    """What a job's confirmation trains."""
+    return Call("GET", f"/v1/jobs/{job_id}/evaluations", Page[Evaluation], {"limit": limit})
 
 
 def rank_trials(job_id: UUID, limit: int) -> Call[TrialRanking]:

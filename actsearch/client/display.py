@@ -45,8 +45,12 @@ def note(job: Job) -> str:
     """What else is worth saying: nobody to work on it, trials that did not complete, why it ended."""
     if job.reason:
         return job.reason
+    if job.verdict is not None:
+        return job.verdict.words
     if job.state not in FINAL_STATES and job.workers_online == 0:
         return "no worker online: start one with `actsearch worker`"
+    if job.state is JobState.confirming and job.confirmation is not None:
+        return f"{job.confirmation.finished} of {job.confirmation.planned} networks on fresh seeds"
     counts = {"pruned": job.progress.pruned, "failed": job.progress.failed}
     if job.state not in FINAL_STATES:
         counts = {"in training": job.progress.running} | counts
@@ -86,10 +90,11 @@ class Bars:
             if job.id not in self._rows:
                 self._rows[job.id] = self._progress.add_task(label(job), state="", best="", note="", total=1)
             style = STATE_STYLES[job.state]
+            shown = job.confirmation if job.state is JobState.confirming else None
             self._progress.update(
                 self._rows[job.id],
-                total=job.progress.budget,
-                completed=job.progress.finished,
+                total=shown.planned if shown else job.progress.budget,
+                completed=shown.finished if shown else job.progress.finished,
                 state=f"[{style}]{job.state}[/{style}]",
                 best=best_so_far(job),
                 note=note(job),

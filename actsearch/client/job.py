@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from actsearch.client.errors import NoResult
-from actsearch.schemas import Job, JobState, Progress, Trial
+from actsearch.schemas import Job, JobState, Progress, Trial, Verdict
 
 
 class SeenJob:
@@ -36,6 +36,18 @@ class SeenJob:
     def __repr__(self) -> str:
         done = f"{self.progress.finished}/{self.progress.budget} trials"
         return f"<{type(self).__name__} {self.id} {self.state} {done}>"
+
+
+def verdict_of(job: Job) -> Verdict:
+    """What confirmation found.
+
+    Raises:
+        NoResult: there is no verdict, or not yet.
+    """
+    if job.verdict is None:
+        wanted = "asks for no confirmation" if job.request.confirmation_wanted is None else f"is {job.state}"
+        raise NoResult(f"job {job.id} has no verdict: it {wanted}")
+    return job.verdict
 
 
 def best_of(job: Job) -> Trial:

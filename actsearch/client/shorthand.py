@@ -11,6 +11,7 @@ from actsearch.schemas import (
     ActivationSpec,
     Budget,
     Choices,
+    Confirmation,
     FamilyChoice,
     JobRequest,
     Named,
@@ -43,6 +44,7 @@ class Shorthand(TypedDict, total=False):
     measures: Sequence[str]
     sampler: str | Sampler
     pruner: str | Pruner
+    confirmation: Literal["auto", "off"] | Confirmation | Mapping[str, Any]
     parallelism: int
     cohort_size: int | None
     priority: int

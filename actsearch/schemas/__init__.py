@@ -22,6 +22,10 @@ from actsearch.schemas.catalogue import (
     TaskInfo,
     WorkerInfo,
 )
+from actsearch.schemas.jobs import (
+    Job,
+    Progress,
+)
 from actsearch.schemas.json_schema import json_schema
 from actsearch.schemas.measures import Measure
 from actsearch.schemas.pareto import HypervolumePoint, ParetoEntry, ParetoFront
@@ -41,6 +45,7 @@ from actsearch.schemas.requests import (
     ActivationSpec,
     Budget,
     Choices,
+    Confirmation,
     Constraints,
     FamilyChoice,
     FamilyTags,
@@ -66,9 +71,7 @@ from actsearch.schemas.states import (
 from actsearch.schemas.trials import (
     CurvePoint,
     Failure,
-    Job,
     ObjectiveInfo,
-    Progress,
     Trial,
 )
 from actsearch.schemas.verdicts import (
@@ -96,6 +99,7 @@ __all__ = [
     "Budget",
     "Chart",
     "Choices",
+    "Confirmation",
     "ConfirmationProgress",
     "Constraints",
     "CurvePoint",

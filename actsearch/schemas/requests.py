@@ -210,6 +210,37 @@ class Objective(Schema):
     direction: Direction | None = None
 
 
+class Confirmation(Schema):
+    """How the search's best are compared with the baseline once the budget is spent (docs/verdict.md).
+
+    Args:
+        finalists: how many activations, of different families while there are enough.
+        seeds: fresh seeds on which finalists and baseline are trained; fewer than seven can show little.
+        most_seeds: how far that is extended where the answer is still open; None for half as many again, `seeds` for
+            no extension.
+        epochs: of each training; None for as many as a trial of the search.
+        level: confidence of intervals and verdict, in [0.5, 1).
+        early_stop: whether to look halfway, and to end there if the answer is clear.
+    """
+
+    finalists: Annotated[int, Field(ge=1, le=20)] = 3
+    seeds: Annotated[int, Field(ge=2, le=1000)] = 10
+    most_seeds: Annotated[int, Field(ge=2, le=2000)] | None = None
+    epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    level: Annotated[Number, Field(ge=0.5, lt=1)] = 0.95
+    early_stop: bool = True
+
+    @model_validator(mode="after")
+    def _extends(self) -> Confirmation:
+        if self.most_seeds is not None and self.most_seeds < self.seeds:
+            raise ValueError(f"most_seeds ({self.most_seeds}) is below seeds ({self.seeds}); raise it or leave it out")
+        return self
+
+
+WORTH_CONFIRMING = 20
+"""Trials from which on a search is confirmed unless the request says otherwise."""
+
+
 class JobRequest(Schema):
     """A search to run: `POST /v1/jobs`.
 
@@ -222,6 +253,8 @@ class JobRequest(Schema):
         objectives: instead of `objective`, several: the first is what rankings use, all make the Pareto front; no
             trial is pruned.
         measures: costs of the finished network to record of every complete trial; those among the objectives are.
+        confirmation: how the best are compared with the baseline in the end; `off`, or `auto`: with the default values
+            where the budget is at least 20 trials (a smaller search would cost less than its confirmation).
         parallelism: how many runners (devices) may work on the job at once.
         cohort_size: trials trained together on one device; None lets the worker choose.
         priority: higher runs first.
@@ -240,6 +273,7 @@ class JobRequest(Schema):
     measures: Annotated[list[Measure], Field(max_length=len(Measure))] = Field(default_factory=list)
     sampler: Sampler = AutoSampler()
     pruner: Pruner = AutoPruner()
+    confirmation: Confirmation | Literal["auto", "off"] = "auto"
     parallelism: Annotated[int, Field(ge=1, le=1000)] = 4
     cohort_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
@@ -262,3 +296,11 @@ class JobRequest(Schema):
         """The costs to measure of every complete trial."""
         names = {objective.metric for objective in self.judged_by}
         return {*self.measures, *(measure for measure in Measure if measure in names)}
+
+    @property
+    def confirmation_wanted(self) -> Confirmation | None:
+        """The confirmation that the job gets, if any."""
+        if isinstance(self.confirmation, Confirmation):
+            return self.confirmation
+        worth = self.confirmation == "auto" and self.budget.trials >= WORTH_CONFIRMING
+        return Confirmation() if worth else None

@@ -1,4 +1,4 @@
-"""Jobs and trials as clients see them."""
+"""Trials as clients see them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,8 @@ from uuid import UUID
 from pydantic import Field
 
 from actsearch.schemas.base import Scalar, Schema
-from actsearch.schemas.requests import ActivationSpec, JobRequest
-from actsearch.schemas.states import Direction, FailureReason, JobState, TrialState
-
-
-class Progress(Schema):
-    """How far a job is, in trials: `finished` = complete + pruned + failed, and ends equal to `budget`."""
-
-    budget: int
-    finished: int
-    complete: int
-    pruned: int
-    failed: int
-    running: int
-    waiting: int
+from actsearch.schemas.requests import ActivationSpec
+from actsearch.schemas.states import Direction, FailureReason, TrialState
 
 
 class Failure(Schema):
@@ -76,28 +64,3 @@ class ObjectiveInfo(Schema):
 
     metric: str
     direction: Direction
-
-
-class Job(Schema):
-    """A job and how far it is: `GET /v1/jobs/{id}`.
-
-    Args:
-        reason: why the job failed or was cancelled.
-        workers_online: workers that could run it now.
-        best: the best complete trial so far.
-        dashboard: path of the study in the Optuna dashboard on the same server.
-    """
-
-    id: UUID
-    name: str | None
-    state: JobState
-    reason: str | None
-    request: JobRequest
-    objective: ObjectiveInfo
-    progress: Progress
-    best: Trial | None
-    workers_online: int
-    dashboard: str
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -36,8 +36,9 @@ class Evaluation(Schema):
     """One network trained in confirmation: an arm (the baseline or a finalist) on one fresh seed.
 
     Args:
-        arm: 0 for the baseline, from 1 on the finalists in order of the search's ranking.
+        arm: 0 for the baseline, from 1 on the finalists in order of the search's ranking, then their twins.
         trial: number of the trial whose activation and hyperparameters are trained again.
+        twin: whether the baseline's activation is trained with them instead.
         replicate: position of the seed, from 0; arms with the same one are compared with each other.
         metrics: as a trial's.
     """
@@ -46,6 +47,7 @@ class Evaluation(Schema):
     job_id: UUID
     arm: int
     trial: int
+    twin: bool
     replicate: int
     seed: int
     state: TrialState
@@ -67,19 +69,25 @@ class Interval(Schema):
 class Difference(Schema):
     """A finalist compared with the baseline, seed by seed, on one part of the data; positive is better.
 
+    The baseline is trained with its own best settings and, where these differ, with the finalist's: a finalist is
+    better only if it beats both, and worse only if it loses to both. What is told is the comparison nearer to that.
+
     Args:
         metric: what is compared, `validation_accuracy` or `test_accuracy`, say.
+        against: the baseline with its `own` best settings, or as a `twin` with the finalist's.
         pairs: seeds on which both completed.
         baseline, candidate: means over them.
         difference, sd: mean and standard deviation of the differences, turned so that positive is better.
         interval: of the mean difference at the verdict's level, by Student's t.
         bootstrap: the same by the BCa bootstrap.
         p_t, p_wilcoxon, p_sign_flip: two-sided, of that one comparison.
-        p_corrected: what decides: the larger of `p_t` and `p_sign_flip`, corrected for the number of finalists (Holm).
+        p_corrected: what decides: the largest `p_t` and `p_sign_flip` of the comparisons with the baseline (1 where
+            they disagree in sign), corrected for the number of finalists (Holm).
         wins, losses, ties: seeds on which the finalist was better, worse, equal.
     """
 
     metric: str
+    against: Literal["own", "twin"]
     pairs: int
     baseline: float
     candidate: float
@@ -99,7 +107,7 @@ class Difference(Schema):
 
 
 class Arm(Schema):
-    """An activation with its hyperparameters as confirmation trained it.
+    """An activation with its settings (learning rate and whatever else was searched) as confirmation trained it.
 
     Args:
         trial_id, trial: the trial of the search that it stands for.

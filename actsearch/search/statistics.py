@@ -243,14 +243,14 @@ def plan_looks(seeds: int, most_seeds: int, finalists: int, level: float, *, ear
     return looks
 
 
-def is_hopeless(comparisons: Sequence[Comparison]) -> bool:
+def is_hopeless(p_values: Sequence[float]) -> bool:
     """Whether no finalist comes near a difference, so that a look halfway may give up."""
-    return all(comparison.p > _HOPELESS for comparison in comparisons)
+    return all(p > _HOPELESS for p in p_values)
 
 
-def is_open(comparisons: Sequence[Comparison]) -> bool:
+def is_open(p_values: Sequence[float]) -> bool:
     """Whether more seeds may well settle it: some finalist's uncorrected p value is below 0.2."""
-    return any(comparison.p < 0.2 for comparison in comparisons)
+    return any(p < 0.2 for p in p_values)
 
 
 # --- in words -------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ class Proposal:
     claim: Claim
     family: str
     activations: Mapping[str, Any]
+    is_baseline: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,15 +123,20 @@ def claim(connection: Connection, job_id: UUID, runner: int, worker: str, limit:
 
 
 _PROPOSE = """
-    UPDATE trials t SET family = r.family, activations = r.activations
-    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id bigint, attempt int, family text, activations jsonb)
+    UPDATE trials t SET family = r.family, activations = r.activations,
+        is_baseline = t.is_baseline OR r.is_baseline
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+        AS r(id bigint, attempt int, family text, activations jsonb, is_baseline bool)
     WHERE t.id = r.id AND t.attempt = r.attempt AND t.state = 'running'
 """
 
 
 def propose(connection: Connection, proposals: Sequence[Proposal]) -> None:
     """Record what the claimed trials compute, in one statement."""
-    rows = [_key(p.claim) | {"family": p.family, "activations": p.activations} for p in proposals]
+    rows = [
+        _key(p.claim) | {"family": p.family, "activations": p.activations, "is_baseline": p.is_baseline}
+        for p in proposals
+    ]
     connection.execute(text(_PROPOSE), {"rows": json.dumps(rows)})
 
 

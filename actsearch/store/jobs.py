@@ -18,6 +18,7 @@ from actsearch.schemas import (
     FINAL_STATES,
     JOB_TRANSITIONS,
     ActivationSpec,
+    ConfirmationProgress,
     Direction,
     Job,
     JobRequest,
@@ -27,8 +28,10 @@ from actsearch.schemas import (
     Progress,
     Scalar,
     Trial,
+    Verdict,
 )
-from actsearch.store import ranking
+from actsearch.store import claims, evaluations, ranking
+from actsearch.store.encoding import encode
 from actsearch.store.models import EventRow, JobRow, StudyRow, TrialRow
 from actsearch.store.queue import defer_runners, workers_online
 
@@ -136,20 +139,20 @@ def transition(connection: Connection, job_id: UUID, wanted: JobState, reason: s
 
 
 def cancel(connection: Connection, job_id: UUID) -> None:
-    """Cancel a job: trials that wait fail with reason `cancelled` now, those in training at their next rung.
+    """Cancel a job: what waits fails with reason `cancelled` now, those in training at their next rung.
 
     Raises:
         NotFound, IllegalTransition: see `transition`.
     """
     transition(connection, job_id, JobState.cancelled, "cancelled on request")
-    connection.execute(
-        text(
-            "UPDATE trials SET state = 'failed', failure_reason = 'cancelled',"
-            " failure_detail = 'the job was cancelled', finished_at = now()"
-            " WHERE study_id = (SELECT study_id FROM jobs WHERE id = :job) AND state = 'waiting'"
-        ),
-        {"job": job_id},
-    )
+    claims.fail_cancelled(connection)
+    evaluations.fail_cancelled(connection)
+
+
+def set_verdict(connection: Connection, job_id: UUID, verdict: Mapping[str, Any]) -> None:
+    """Store a job's verdict (a `Verdict` as JSON)."""
+    query = "UPDATE jobs SET verdict = CAST(:verdict AS jsonb) WHERE id = :job"
+    connection.execute(text(query), {"job": job_id, "verdict": encode(verdict)})
 
 
 def _record(connection: Connection, job_id: UUID, state: JobState, reason: str | None) -> None:
@@ -221,10 +224,11 @@ def list_jobs(
 def _jobs(connection: Connection, rows: Sequence[Row[Any]], stall_timeout: float) -> list[Job]:
     online = workers_online(connection, stall_timeout)
     best = ranking.best_trials(connection, [row.id for row in rows])
-    return [_job(row, best.get(row.id), online) for row in rows]
+    confirming = evaluations.progress(connection, [row.id for row in rows])
+    return [_job(row, best.get(row.id), confirming.get(row.id), online) for row in rows]
 
 
-def _job(row: Row[Any], best: Trial | None, online: int) -> Job:
+def _job(row: Row[Any], best: Trial | None, confirmation: ConfirmationProgress | None, online: int) -> Job:
     counts = {state: getattr(row, state) for state in ("complete", "pruned", "failed", "running", "waiting")}
     finished = row.complete + row.pruned + row.failed
     return Job(
@@ -236,6 +240,8 @@ def _job(row: Row[Any], best: Trial | None, online: int) -> Job:
         objective=ObjectiveInfo(metric=row.metric, direction=Direction(row.direction)),
         progress=Progress(budget=row.budget_trials, finished=finished, **counts),
         best=best,
+        confirmation=confirmation,
+        verdict=None if row.verdict is None else Verdict.model_validate(row.verdict),
         workers_online=online,
         dashboard=f"/dashboard/studies/{row.study_id}",
         created_at=row.created_at,

@@ -123,6 +123,41 @@ class JobRow(Base):
     parallelism: Mapped[int]
     budget_trials: Mapped[int]
     request: Mapped[Json]
+    verdict: Mapped[Json | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class EvaluationRow(Base):
+    """A network that confirmation trains: arm 0 (the baseline) or a finalist, on one fresh seed.
+
+    `state` is one of `waiting`, `running`, `complete`, `failed`; `trial_id` is the trial that is trained again, for a
+    `twin` with the baseline's activation.
+    """
+
+    __tablename__ = "evaluations"
+    __table_args__ = (
+        Index("uq_evaluations_job_id_place", "job_id", "replicate", "arm", unique=True),
+        Index("ix_evaluations_trial_id", "trial_id"),
+        Index("ix_evaluations_running_runner", "runner", postgresql_where=text("state = 'running'")),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    uid: Mapped[UUID] = mapped_column(unique=True, default=uuid7)
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    arm: Mapped[int]
+    trial_id: Mapped[int] = mapped_column(ForeignKey("trials.id", ondelete="CASCADE"))
+    twin: Mapped[bool]
+    replicate: Mapped[int]
+    seed: Mapped[int]
+    state: Mapped[str]
+    metrics: Mapped[Json] = mapped_column(server_default=text("'{}'"))
+    failure_reason: Mapped[str | None]
+    failure_detail: Mapped[str | None]
+    attempt: Mapped[int] = mapped_column(server_default=text("1"))
+    runner: Mapped[int | None] = mapped_column(BigInteger)
+    worker: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]

@@ -44,6 +44,13 @@ def defer_runners(
     deferrer.batch_defer(*[arguments] * count)
 
 
+def active_runners(connection: Connection, job_id: UUID) -> int:
+    """How many runner tasks of a job are queued or at work."""
+    query = f"""SELECT count(*) FROM procrastinate_jobs
+        WHERE task_name = '{RUN_TASK}' AND status IN ('todo', 'doing') AND args ->> 'job_id' = :job"""  # noqa: S608
+    return int(connection.execute(text(query), {"job": str(job_id)}).scalar_one())
+
+
 _ALIVE = """
     SELECT w.id, w.name, w.devices, w.started_at, q.last_heartbeat
     FROM workers w JOIN procrastinate_workers q ON q.id = w.queue_worker_id

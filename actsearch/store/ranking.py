@@ -64,9 +64,35 @@ def _ranked_baseline(connection: Connection, study: int, direction: Direction) -
             (SELECT count(*) FROM trials t2 WHERE t2.study_id = t.study_id AND {_RANKED.replace("t.", "t2.")}
              AND t2.value {_BETTER[direction]} t.value) AS better
         FROM trials t JOIN jobs j USING (study_id)
-        WHERE t.study_id = :study AND t.is_baseline AND {_RANKED} ORDER BY t.number LIMIT 1"""  # noqa: S608
+        WHERE t.study_id = :study AND t.is_baseline AND {_RANKED}
+        ORDER BY t.value {_ORDER[direction]}, t.number LIMIT 1"""  # noqa: S608
     row = connection.execute(text(query), {"study": study}).first()
     return None if row is None else RankedTrial(rank=row.better + 1, trial=to_trial(row))
+
+
+_CANDIDATES = 1000
+
+
+def candidates(connection: Connection, job_id: UUID, direction: Direction) -> list[Trial]:
+    """Complete trials that do not compute the baseline, best first: each family's best, and the best 1000 of all."""
+    order = _ORDER[direction]
+    query = f"""
+        WITH ranked AS (
+            SELECT t.*, row_number() OVER (PARTITION BY t.family ORDER BY t.value {order}, t.number) AS in_family,
+                   row_number() OVER (ORDER BY t.value {order}, t.number) AS in_all
+            FROM trials t WHERE t.study_id = (SELECT study_id FROM jobs WHERE id = :job)
+            AND NOT t.is_baseline AND {_RANKED})
+        SELECT {COLUMNS} FROM ranked t JOIN jobs j USING (study_id)
+        WHERE t.in_family = 1 OR t.in_all <= {_CANDIDATES} ORDER BY t.in_all"""  # noqa: S608
+    return [to_trial(row) for row in connection.execute(text(query), {"job": job_id})]
+
+
+def baseline_trial(connection: Connection, job_id: UUID, direction: Direction) -> Trial:
+    """The best complete trial that computes the baseline; trial 0 where none completed."""
+    query = f"""SELECT {COLUMNS} FROM trials t JOIN jobs j USING (study_id) WHERE j.id = :job AND t.is_baseline
+        ORDER BY ({_RANKED}) IS TRUE DESC, CASE WHEN {_RANKED} THEN t.value END {_ORDER[direction]}, t.number
+        LIMIT 1"""  # noqa: S608
+    return to_trial(connection.execute(text(query), {"job": job_id}).one())
 
 
 def rank_families(connection: Connection, job_id: UUID, limit: int) -> FamilyRanking:

@@ -93,12 +93,12 @@ def to_trial(row: Row[Any], curve: Mapping[str, Any] | None = None) -> Trial:
         job_id=row.job_id,
         number=row.number,
         state=TrialState(row.state),
-        value=_finite(row.value),
+        value=finite(row.value),
         is_baseline=row.is_baseline,
         family=row.family,
         activations={key: ActivationSpec.model_validate(spec) for key, spec in row.activations.items()},
         parameters=row.params,
-        metrics=_finite(row.metrics),
+        metrics=finite(row.metrics),
         curve=_curve(curve or {}),
         failure=failure,
         attempt=row.attempt,
@@ -110,17 +110,17 @@ def to_trial(row: Row[Any], curve: Mapping[str, Any] | None = None) -> Trial:
 
 def _curve(curve: Mapping[str, Any]) -> list[CurvePoint]:
     epochs = sorted(curve.items(), key=lambda point: int(point[0]))
-    return [CurvePoint(epoch=int(epoch), metrics=_finite(metrics)) for epoch, metrics in epochs]
+    return [CurvePoint(epoch=int(epoch), metrics=finite(metrics)) for epoch, metrics in epochs]
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """`value` with null for NaN and infinities, which JSON cannot say."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value
 
 

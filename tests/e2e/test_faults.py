@@ -14,6 +14,7 @@ Eventually = Callable[[Callable[[], bool], float], None]
 
 # Long enough a trial that a kill always finds one in training.
 SLOW = {
+    "confirmation": "off",
     "task": "mnist1d",
     "architecture": {"name": "mlp", "parameters": {"depth": 2, "width": 32}},
     "training": {"epochs": 15},

@@ -7,6 +7,7 @@ from typing import Any
 from actsearch import Client
 
 SMALL = {
+    "confirmation": "off",
     "task": "digits",
     "architecture": {"name": "mlp", "parameters": {"depth": 2, "width": 16}},
     "training": {"epochs": 3},

@@ -158,7 +158,7 @@ def test_equal_samples_differ_in_nothing() -> None:
     values = [0.9, 0.91, 0.9, 0.92]
     found = compare(values, values)
     assert (found.p, found.p_wilcoxon, found.interval, found.ties) == (1.0, 1.0, (0.0, 0.0), 4)
-    assert is_hopeless([found])
+    assert is_hopeless([found.p])
 
 
 def test_a_constant_difference_is_certain_only_as_far_as_seeds_are_many() -> None:

@@ -19,6 +19,7 @@ from actsearch_workers.messages import Run
 from actsearch_workers.runner import run_slice
 
 REQUEST = {
+    "confirmation": "off",
     "task": "digits",
     "architecture": {"name": "mlp", "parameters": {"depth": 2, "width": 8}},
     "space": {"families": ["relu", "elu", "tanh"]},

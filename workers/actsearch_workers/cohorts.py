@@ -140,7 +140,7 @@ def _outcomes(context: Context, members: Sequence[Member]) -> list[Outcome]:
     cohort = Cohort(
         architecture=request.architecture.name,
         parameters={**request.architecture.parameters, **members[0].suggestion.architecture},
-        candidates=[_candidate(request, member.suggestion) for member in members],
+        candidates=[candidate_of(request, member.suggestion) for member in members],
     )
     plan = Plan(request.training, device=context.device)
     dataset = load(request.task.name, request.task.parameters)
@@ -154,7 +154,9 @@ def _outcomes(context: Context, members: Sequence[Member]) -> list[Outcome]:
     )
 
 
-def _candidate(request: JobRequest, suggestion: Suggestion) -> Candidate:
+def candidate_of(request: JobRequest, suggestion: Suggestion) -> Candidate:
+    """What the engine is to train for a suggestion; what is not searched is the request's."""
+
     def chosen(name: str) -> float:
         return float(suggestion.training.get(name, getattr(request.training, name)))
 

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import time
-from uuid import UUID
 
 import optuna
 from sqlalchemy import Engine
 
 from actsearch.schemas import ACTIVE_STATES, ActivationSpec, JobRequest, JobState
-from actsearch.search import claimed_trial, make_pruner, make_sampler, most_at_once, prepare
+from actsearch.search import (
+    baseline_turn,
+    claimed_trial,
+    is_baseline,
+    make_pruner,
+    make_sampler,
+    most_at_once,
+    prepare,
+)
 from actsearch.space import Suggestion, suggest
 from actsearch.store import OptunaStorage, claims, jobs
+from actsearch_workers import confirmation
 from actsearch_workers.admission import admitted
 from actsearch_workers.cohorts import CohortStopped, Context, Member, size_for, train_members
 from actsearch_workers.control import Control
+from actsearch_workers.handback import fail_cancelled, give_back
 from actsearch_workers.messages import Run
 
 
@@ -32,11 +41,11 @@ def run_slice(engine: Engine, order: Run, device: str, control: Control) -> bool
     end = time.monotonic() + order.seconds
     while not control.draining and time.monotonic() < end:
         members = _claim(context)
-        if not members:
-            _close(context)
-            return False
         try:
-            train_members(context, admitted(context, members))
+            if members:
+                train_members(context, admitted(context, members))
+            elif not confirmation.go_on(context):
+                return False
         except CohortStopped:
             _release(context)
     return True
@@ -45,13 +54,13 @@ def run_slice(engine: Engine, order: Run, device: str, control: Control) -> bool
 def _begin(engine: Engine, order: Run) -> JobRequest | None:
     """Take back what an earlier life of this runner left; the request, if the job may run."""
     with engine.begin() as connection:
-        claims.give_back(connection, order.runner, order.attempts, crashed=True)
+        give_back(connection, order.runner, order.attempts, crashed=True)
         jobs.lock(connection, order.job_id)  # another runner of the job may begin at this very moment
         state, request = jobs.get_request(connection, order.job_id)
         if state == JobState.queued:
             jobs.transition(connection, order.job_id, JobState.running)
         elif state not in ACTIVE_STATES:
-            claims.fail_cancelled(connection)
+            fail_cancelled(connection)
             return None
     return request
 
@@ -76,7 +85,7 @@ def _claim(context: Context) -> list[Member]:
     with context.storage.batch([claim.trial_id for claim in claimed]):
         members = [_propose(context, study, claim) for claim in claimed]
     with context.engine.begin() as connection:
-        claims.propose(connection, [_proposal(member) for member in members])
+        claims.propose(connection, [_proposal(context, member) for member in members])
     return members
 
 
@@ -90,17 +99,25 @@ def _study(context: Context, first_number: int) -> optuna.Study:
 
 
 def _propose(context: Context, study: optuna.Study, claim: claims.Claim) -> Member:
+    turn = None if claim.activations else baseline_turn(context.prepared, claim.number)
+    if turn is not None:  # as Optuna's own `enqueue_trial` does it
+        context.storage.set_trial_system_attr(claim.trial_id, "fixed_params", dict(turn))
     trial = claimed_trial(study, claim.trial_id)
     suggestion = suggest(trial, context.prepared.space)
     if claim.activations:
         given = {key: ActivationSpec.model_validate(spec) for key, spec in claim.activations.items()}
         suggestion = Suggestion(given, suggestion.architecture, suggestion.training)
+    elif turn is not None:
+        everywhere = dict.fromkeys(suggestion.activations, context.prepared.baseline)
+        suggestion = Suggestion(everywhere, suggestion.architecture, suggestion.training)
     return Member(claim, trial, suggestion)
 
 
-def _proposal(member: Member) -> claims.Proposal:
+def _proposal(context: Context, member: Member) -> claims.Proposal:
     activations = {key: spec.model_dump(mode="json") for key, spec in member.suggestion.activations.items()}
-    return claims.Proposal(member.claim, member.suggestion.family, activations)
+    return claims.Proposal(
+        member.claim, member.suggestion.family, activations, is_baseline(context.prepared, member.suggestion)
+    )
 
 
 # --- finish ---------------------------------------------------------------------------------------
@@ -109,19 +126,5 @@ def _proposal(member: Member) -> claims.Proposal:
 def _release(context: Context) -> None:
     """Give back what the stopped cohort was training; a cancelled job's trials end there."""
     with context.engine.begin() as connection:
-        claims.give_back(connection, context.order.runner, context.order.attempts, crashed=False)
-        claims.fail_cancelled(connection)
-
-
-def _close(context: Context) -> None:
-    """Complete the job if its budget is spent and no other runner still trains."""
-    job_id: UUID = context.order.job_id
-    with context.engine.begin() as connection:
-        jobs.lock(connection, job_id)
-        left = claims.remaining(connection, job_id)
-        if left.state != JobState.running or left.open or left.unclaimed > 0:
-            return
-        if left.complete:
-            jobs.transition(connection, job_id, JobState.completed)
-        else:
-            jobs.transition(connection, job_id, JobState.failed, "no trial completed; see the trials' failures")
+        give_back(connection, context.order.runner, context.order.attempts, crashed=False)
+        fail_cancelled(connection)

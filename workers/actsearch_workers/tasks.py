@@ -15,8 +15,9 @@ from sqlalchemy import Engine
 from actsearch.errors import IllegalTransition
 from actsearch.schemas import ACTIVE_STATES, JobState
 from actsearch.settings import Settings
-from actsearch.store import claims, jobs
+from actsearch.store import jobs
 from actsearch.store.queue import RUN_TASK, RUNNER_QUEUE, UPKEEP_QUEUE, defer_runners
+from actsearch_workers.handback import give_back
 from actsearch_workers.messages import Broken, Run
 from actsearch_workers.pool import DevicePool
 from actsearch_workers.process import ProcessDied
@@ -75,7 +76,7 @@ def _again(place: Workplace, job_id: UUID, crashes: int = 0, delay: int = 0) -> 
 def _after_crash(place: Workplace, order: Run, crashes: int, what: str) -> None:
     """Give the interrupted trials back and try again; a job whose runners only ever die without a trial fails."""
     with place.engine.begin() as connection:
-        given_back = claims.give_back(connection, order.runner, order.attempts, crashed=True)
+        given_back = give_back(connection, order.runner, order.attempts, crashed=True)
     crashes = 0 if given_back else crashes + 1
     if crashes < MAX_CRASHES:
         _again(place, order.job_id, crashes, delay=min(30, 2**crashes - 1))

@@ -10,8 +10,9 @@ from procrastinate.exceptions import ConnectorException
 from sqlalchemy import Engine, text
 
 from actsearch.settings import Settings
-from actsearch.store import claims
+from actsearch.store import claims, evaluations
 from actsearch.store.queue import RUNNER_QUEUE, defer_runners
+from actsearch_workers.handback import fail_cancelled
 
 log = structlog.get_logger()
 _LOCK = 0x616374726570  # "actrep": the advisory lock that serialises repairs
@@ -41,8 +42,9 @@ def _repair(engine: Engine, settings: Settings) -> None:
         # One at a time: two that count a job's runners at the same moment would both add the missing ones.
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         lost = claims.give_back_orphans(connection, settings.trial_attempts)
-        cancelled = claims.fail_cancelled(connection)
-        for job_id, priority, missing in claims.unattended(connection):
+        lost += evaluations.give_back_orphans(connection, settings.trial_attempts)
+        cancelled = fail_cancelled(connection)
+        for job_id, priority, missing in claims.unattended(connection) + evaluations.unattended(connection):
             log.warning("job without enough runners", job=str(job_id), missing=missing)
             defer_runners(connection, job_id, missing, priority)
         connection.execute(text(_CLOSE_WORKERS), {"silence": settings.stall_timeout})

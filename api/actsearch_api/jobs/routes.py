@@ -10,6 +10,7 @@ from pydantic import Field
 
 from actsearch.schemas import (
     PRINTABLE,
+    Evaluation,
     FamilyRanking,
     Job,
     JobRequest,
@@ -21,7 +22,7 @@ from actsearch.schemas import (
     TrialState,
 )
 from actsearch.search import prepare
-from actsearch.store import jobs, ranking, trials
+from actsearch.store import evaluations, jobs, ranking, trials
 from actsearch_api.dependencies import ServiceSettings, Transaction
 from actsearch_api.problems import documented
 
@@ -46,6 +47,13 @@ class TrialFilter(Schema):
     state: TrialState | None = None
     family: Annotated[str, Field(max_length=1000, pattern=PRINTABLE)] | None = None
     sort: trials.Sort = "number"
+    limit: Limit = 100
+    cursor: Cursor | None = None
+
+
+class PageOf(Schema):
+    """Which page."""
+
     limit: Limit = 100
     cursor: Cursor | None = None
 
@@ -106,6 +114,12 @@ def list_trials(job_id: JobId, wanted: Annotated[TrialFilter, Query()], connecti
         limit=wanted.limit,
         cursor=wanted.cursor,
     )
+
+
+@router.get("/{job_id}/evaluations", responses=documented(404, 422, 503))
+def list_evaluations(job_id: JobId, wanted: Annotated[PageOf, Query()], connection: Transaction) -> Page[Evaluation]:
+    """What confirmation trains: finalists and baseline on fresh seeds, by seed."""
+    return evaluations.list_evaluations(connection, job_id, limit=wanted.limit, cursor=wanted.cursor)
 
 
 @router.get("/{job_id}/ranking", responses=documented(404, 422, 503))

@@ -1,0 +1,53 @@
+"""Jobs as clients see them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from actsearch.schemas.base import Schema
+from actsearch.schemas.requests import JobRequest
+from actsearch.schemas.states import JobState
+from actsearch.schemas.trials import ObjectiveInfo, Trial
+from actsearch.schemas.verdicts import ConfirmationProgress, Verdict
+
+
+class Progress(Schema):
+    """How far a job is, in trials: `finished` = complete + pruned + failed, and ends equal to `budget`."""
+
+    budget: int
+    finished: int
+    complete: int
+    pruned: int
+    failed: int
+    running: int
+    waiting: int
+
+
+class Job(Schema):
+    """A job and how far it is: `GET /v1/jobs/{id}`.
+
+    Args:
+        reason: why the job failed or was cancelled.
+        workers_online: workers that could run it now.
+        best: the best complete trial so far.
+        confirmation: how far it is, once it has begun.
+        verdict: what it found, once the job is completed; None where no confirmation was asked for.
+        dashboard: path of the study in the Optuna dashboard on the same server.
+    """
+
+    id: UUID
+    name: str | None
+    state: JobState
+    reason: str | None
+    request: JobRequest
+    objective: ObjectiveInfo
+    progress: Progress
+    best: Trial | None
+    confirmation: ConfirmationProgress | None = None
+    verdict: Verdict | None = None
+    workers_online: int
+    dashboard: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None

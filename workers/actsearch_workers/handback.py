@@ -1,0 +1,19 @@
+"""What a runner holds goes back: trials of the search and evaluations of the confirmation alike."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from actsearch.store import claims, evaluations
+
+
+def give_back(connection: Connection, runner: int, attempts: int, *, crashed: bool) -> int:
+    """Return whatever a runner holds, trials and evaluations; how many there were."""
+    return claims.give_back(connection, runner, attempts, crashed=crashed) + evaluations.give_back(
+        connection, runner, attempts, crashed=crashed
+    )
+
+
+def fail_cancelled(connection: Connection) -> int:
+    """Fail what waits in cancelled jobs; how much that was."""
+    return claims.fail_cancelled(connection) + evaluations.fail_cancelled(connection)
