@@ -43,7 +43,7 @@ def submit(engine: Engine, **changes: Any) -> UUID:
         )
 
 
-def run(engine: Engine, job: UUID, *, runner: int = 1, seconds: float = 120) -> bool:
+def run(engine: Engine, job: UUID, *, runner: int = 1, seconds: float = 600) -> bool:
     return run_slice(engine, Run(job, runner=runner, worker="here", seconds=seconds, attempts=3), "cpu", Control())
 
 
@@ -224,10 +224,10 @@ def test_a_real_difference_is_shown_on_test_data(engine: Engine) -> None:
     job = submit(
         engine,
         task="digits",
-        architecture={"name": "mlp", "parameters": {"depth": 6, "width": 16}},
+        architecture={"name": "mlp", "parameters": {"depth": 5, "width": 12}},
         space={"families": ["elu"]},
         baseline={"family": "sigmoid"},  # learns nothing through so many layers
-        training={"epochs": 3, "batch_size": 64},
+        training={"epochs": 2, "batch_size": 64},
         budget={"trials": 6},
         confirmation={"finalists": 1, "seeds": 7, "most_seeds": 7},
     )
