@@ -63,6 +63,8 @@ _PANELS: Mapping[str, Sequence[Callable[..., None]]] = {
         results.rank,
         pareto.pareto,
         report.report,
+        results.importances,
+        results.leaderboard,
         results.trials,
         jobs.show,
         jobs.cancel,

@@ -11,25 +11,28 @@ import typer
 from actsearch.cli.find import find_job
 from actsearch.cli.options import AsJson, JobId, Url
 from actsearch.cli.output import console, print_json
-from actsearch.cli.rankings import ranking_table
+from actsearch.cli.rankings import importance_table, leaderboard_table, ranking_table
 from actsearch.cli.tables import trial_table
 from actsearch.cli.verdicts import verdict_view
-from actsearch.client import Client
+from actsearch.client import Client, JobHandle
 from actsearch.client.calls import Sort
 from actsearch.client.display import label
-from actsearch.schemas import TrialState
+from actsearch.schemas import ActivationRanking, FamilyRanking, TrialRanking, TrialState
 
 
 class By(StrEnum):
     """What is ranked."""
 
     family = "family"
+    activation = "activation"
     trial = "trial"
 
 
 def rank(
     job: JobId,
-    by: Annotated[By, typer.Option(help="Rank families by their best trial, or single trials.")] = By.family,
+    by: Annotated[
+        By, typer.Option(help="Rank families or activations by their best trial, or single trials.")
+    ] = By.family,
     top: Annotated[int, typer.Option(min=1, max=1000, help="The most entries.")] = 20,
     as_json: AsJson = False,
     url: Url = None,
@@ -37,13 +40,45 @@ def rank(
     """Rank what a job has found, with the baseline's place."""
     with Client(url) as client:
         found = find_job(client, job)
-        ranking = found.ranking("family", top) if by is By.family else found.ranking("trial", top)
+        ranking = _ranking(found, by, top)
     if as_json:
         print_json(ranking)
     else:
         console().print(ranking_table(ranking, label(found.snapshot)))
         if found.snapshot.verdict is not None:
             console().print(verdict_view(found.snapshot.verdict))
+
+
+def _ranking(job: JobHandle, by: By, top: int) -> TrialRanking | ActivationRanking | FamilyRanking:
+    if by is By.activation:
+        return job.ranking("activation", top)
+    return job.ranking("family", top) if by is By.family else job.ranking("trial", top)
+
+
+def importances(job: JobId, as_json: AsJson = False, url: Url = None) -> None:
+    """Show how much each searched parameter matters."""
+    with Client(url) as client:
+        found = find_job(client, job).importances()
+    if as_json:
+        print_json(found)
+    else:
+        console().print(importance_table(found))
+
+
+def leaderboard(
+    task: Annotated[str, typer.Argument(help="Data set: see `actsearch tasks`.")],
+    architecture: Annotated[str, typer.Option(help="Network: see `actsearch architectures`.")] = "mlp",
+    top: Annotated[int, typer.Option(min=1, max=1000, help="The most entries.")] = 20,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Rank families over all jobs of a task and an architecture, verdicts first."""
+    with Client(url) as client:
+        found = client.leaderboard(architecture, task, top)
+    if as_json:
+        print_json(found)
+    else:
+        console().print(leaderboard_table(found))
 
 
 def trials(

@@ -50,6 +50,7 @@ def job_details(job: Job) -> RenderableType:
         "note": note(job),
         "trials": f"{progress.finished} of {progress.budget} finished: {progress.complete} complete, "
         f"{progress.pruned} pruned, {progress.failed} failed",
+        "stopped by": job.stopped_by or "",
         "objective": f"{job.objective.direction} {job.objective.metric}",
         "best": f"{value_text(job.best.value)}, {activation_text(job.best)}" if job.best else "",
         "dashboard": job.dashboard,

@@ -20,13 +20,16 @@ from actsearch.client.shorthand import Shorthand, to_document
 from actsearch.client.waiting import follow
 from actsearch.schemas import (
     ActivationInfo,
+    ActivationRanking,
     ArchitectureInfo,
     Chart,
     Evaluation,
     FamilyInfo,
     FamilyRanking,
+    Importances,
     Job,
     JobRequest,
+    Leaderboard,
     Page,
     ParetoFront,
     TaskInfo,
@@ -86,6 +89,10 @@ class AsyncClient:
         """All jobs, or those in a state, the newest first; fetched page by page as they are consumed."""
         async for job in self.items(calls.list_jobs(state)):
             yield AsyncJobHandle(self, job)
+
+    async def leaderboard(self, architecture: str, task: str, limit: int = 100) -> Leaderboard:
+        """Families by what they gained over the baseline in all jobs of an architecture and a task, verdicts first."""
+        return await self.ask(calls.get_leaderboard(architecture, task, limit))
 
     async def trial(self, trial_id: UUID | str) -> Trial:
         """One trial, with its learning curve."""
@@ -220,10 +227,17 @@ class AsyncJobHandle(SeenJob):
     async def ranking(self, by: Literal["trial"] = "trial", limit: int = 100) -> TrialRanking: ...
 
     @overload
+    async def ranking(self, by: Literal["activation"], limit: int = 100) -> ActivationRanking: ...
+
+    @overload
     async def ranking(self, by: Literal["family"], limit: int = 100) -> FamilyRanking: ...
 
-    async def ranking(self, by: Literal["trial", "family"] = "trial", limit: int = 100) -> TrialRanking | FamilyRanking:
+    async def ranking(
+        self, by: Literal["trial", "activation", "family"] = "trial", limit: int = 100
+    ) -> TrialRanking | ActivationRanking | FamilyRanking:
         """Complete trials, or families by their best one, in order; the baseline's place is always told."""
+        if by == "activation":
+            return await self._client.ask(calls.rank_activations(self.id, limit))
         if by == "family":
             return await self._client.ask(calls.rank_families(self.id, limit))
         return await self._client.ask(calls.rank_trials(self.id, limit))
@@ -239,6 +253,10 @@ class AsyncJobHandle(SeenJob):
     async def chart(self, name: Chart, form: Literal["svg", "png"] = "svg") -> bytes:
         """A chart of the report as a picture."""
         return (await self._client.ask(calls.chart(self.id, name, form))).content
+
+    async def importances(self, evaluator: Literal["ped_anova", "fanova"] = "ped_anova") -> Importances:
+        """How much of the objective's variation each searched parameter explains, by Optuna's evaluators."""
+        return await self._client.ask(calls.get_importances(self.id, evaluator))
 
     async def best(self) -> Trial:
         """The best complete trial so far, asked for anew."""

@@ -20,13 +20,16 @@ from actsearch.client.shorthand import Shorthand, to_document
 from actsearch.client.waiting import follow
 from actsearch.schemas import (
     ActivationInfo,
+    ActivationRanking,
     ArchitectureInfo,
     Chart,
     Evaluation,
     FamilyInfo,
     FamilyRanking,
+    Importances,
     Job,
     JobRequest,
+    Leaderboard,
     Page,
     ParetoFront,
     TaskInfo,
@@ -102,6 +105,10 @@ class Client:
     def jobs(self, state: str | None = None) -> Iterator[JobHandle]:
         """All jobs, or those in a state, the newest first; fetched page by page as they are consumed."""
         return (JobHandle(self, job) for job in self.items(calls.list_jobs(state)))
+
+    def leaderboard(self, architecture: str, task: str, limit: int = 100) -> Leaderboard:
+        """Families by what they gained over the baseline in all jobs of an architecture and a task, verdicts first."""
+        return self.ask(calls.get_leaderboard(architecture, task, limit))
 
     def trial(self, trial_id: UUID | str) -> Trial:
         """One trial, with its learning curve.
@@ -255,15 +262,22 @@ class JobHandle(SeenJob):
     def ranking(self, by: Literal["trial"] = "trial", limit: int = 100) -> TrialRanking: ...
 
     @overload
+    def ranking(self, by: Literal["activation"], limit: int = 100) -> ActivationRanking: ...
+
+    @overload
     def ranking(self, by: Literal["family"], limit: int = 100) -> FamilyRanking: ...
 
-    def ranking(self, by: Literal["trial", "family"] = "trial", limit: int = 100) -> TrialRanking | FamilyRanking:
+    def ranking(
+        self, by: Literal["trial", "activation", "family"] = "trial", limit: int = 100
+    ) -> TrialRanking | ActivationRanking | FamilyRanking:
         """Complete trials, or families by their best one, in order; the baseline's place is always told.
 
         Args:
-            by: `trial` or `family`.
+            by: `trial`, `activation` (whatever the learning rate) or `family`.
             limit: the most entries.
         """
+        if by == "activation":
+            return self._client.ask(calls.rank_activations(self.id, limit))
         if by == "family":
             return self._client.ask(calls.rank_families(self.id, limit))
         return self._client.ask(calls.rank_trials(self.id, limit))
@@ -283,6 +297,10 @@ class JobHandle(SeenJob):
             NotFoundError: the job has nothing to show in it.
         """
         return self._client.ask(calls.chart(self.id, name, form)).content
+
+    def importances(self, evaluator: Literal["ped_anova", "fanova"] = "ped_anova") -> Importances:
+        """How much of the objective's variation each searched parameter explains, by Optuna's evaluators."""
+        return self._client.ask(calls.get_importances(self.id, evaluator))
 
     def best(self) -> Trial:
         """The best complete trial so far, asked for anew.

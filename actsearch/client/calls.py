@@ -10,13 +10,16 @@ from uuid import UUID
 
 from actsearch.schemas import (
     ActivationInfo,
+    ActivationRanking,
     ArchitectureInfo,
     Chart,
     Evaluation,
     FamilyInfo,
     FamilyRanking,
     File,
+    Importances,
     Job,
+    Leaderboard,
     Page,
     ParetoFront,
     Schema,
@@ -114,6 +117,22 @@ def report(job_id: UUID) -> Call[File]:
 def chart(job_id: UUID, name: Chart, form: Literal["svg", "png"]) -> Call[File]:
     """A chart of a job's report."""
     return Call("GET", f"/v1/jobs/{job_id}/report", File, {"chart": name, "format": form})
+
+
+def rank_activations(job_id: UUID, limit: int) -> Call[ActivationRanking]:
+    """Activations by their best complete trial."""
+    return Call("GET", f"/v1/jobs/{job_id}/ranking", ActivationRanking, {"by": "activation", "limit": limit})
+
+
+def get_importances(job_id: UUID, evaluator: str) -> Call[Importances]:
+    """How much each searched parameter matters."""
+    return Call("GET", f"/v1/jobs/{job_id}/importances", Importances, {"evaluator": evaluator})
+
+
+def get_leaderboard(architecture: str, task: str, limit: int) -> Call[Leaderboard]:
+    """Families across jobs."""
+    query = {"architecture": architecture, "task": task, "limit": limit}
+    return Call("GET", "/v1/leaderboard", Leaderboard, query)
 
 
 def list_activations() -> Call[Page[FamilyInfo]]:

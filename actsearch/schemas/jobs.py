@@ -7,13 +7,16 @@ from uuid import UUID
 
 from actsearch.schemas.base import Schema
 from actsearch.schemas.requests import JobRequest
-from actsearch.schemas.states import JobState
+from actsearch.schemas.states import JobState, StopRule
 from actsearch.schemas.trials import ObjectiveInfo, Trial
 from actsearch.schemas.verdicts import ConfirmationProgress, Verdict
 
 
 class Progress(Schema):
-    """How far a job is, in trials: `finished` = complete + pruned + failed, and ends equal to `budget`."""
+    """How far a job is, in trials: `finished` = complete + pruned + failed, and ends equal to `budget`.
+
+    `budget` shrinks to the trials begun when another limit than their number ends the search.
+    """
 
     budget: int
     finished: int
@@ -29,6 +32,7 @@ class Job(Schema):
 
     Args:
         reason: why the job failed or was cancelled.
+        stopped_by: which limit of the budget ended the search; None before, and where it did not come to that.
         workers_online: workers that could run it now.
         best: the best complete trial so far.
         confirmation: how far it is, once it has begun.
@@ -40,6 +44,7 @@ class Job(Schema):
     name: str | None
     state: JobState
     reason: str | None
+    stopped_by: StopRule | None = None
     request: JobRequest
     objective: ObjectiveInfo
     progress: Progress

@@ -6,13 +6,20 @@ from typing import Literal
 from uuid import UUID
 
 from actsearch.schemas.base import Schema
+from actsearch.schemas.requests import ActivationSpec
 from actsearch.schemas.trials import ObjectiveInfo, Trial
+from actsearch.schemas.verdicts import Interval, Outcome
 
 
 class RankedTrial(Schema):
-    """A trial with its rank; equal values share a rank (standard competition ranking)."""
+    """A trial with its rank; equal values share a rank (standard competition ranking).
+
+    Args:
+        tied_with_first: whether seed noise explains the distance to the first; None where the noise is not known.
+    """
 
     rank: int
+    tied_with_first: bool | None = None
     trial: Trial
 
 
@@ -22,34 +29,139 @@ class RankedFamily(Schema):
     Args:
         trials: complete trials of the family.
         best, mean, sd: of the objective; `sd` is None for a single trial.
+        interval: 95% of the mean, by Student's t; None for a single trial.
+        wins: trials better than the baseline's best.
         best_trial: the trial with the best value.
+        tied_with_first: see `RankedTrial`.
     """
 
     rank: int
+    tied_with_first: bool | None = None
     family: str
     trials: int
     best: float
     mean: float
     sd: float | None
+    interval: Interval | None = None
+    wins: int | None = None
     best_trial: Trial
     is_baseline: bool
 
 
 class TrialRanking(Schema):
-    """`GET /v1/jobs/{id}/ranking?by=trial`: complete trials, best first."""
+    """`GET /v1/jobs/{id}/ranking?by=trial`: complete trials, best first.
+
+    Args:
+        noise: two single runs of one network on two seeds differ by no more than this in 95 of 100 cases, as the
+            replicates of confirmation show; None without confirmation.
+    """
 
     by: Literal["trial"] = "trial"
     job_id: UUID
     objective: ObjectiveInfo
+    noise: float | None = None
     baseline: RankedTrial | None
     entries: list[RankedTrial]
 
 
 class FamilyRanking(Schema):
-    """`GET /v1/jobs/{id}/ranking?by=family`: families by their best complete trial."""
+    """`GET /v1/jobs/{id}/ranking?by=family`: families by their best complete trial; `noise` as in `TrialRanking`."""
 
     by: Literal["family"] = "family"
     job_id: UUID
     objective: ObjectiveInfo
+    noise: float | None = None
     baseline: RankedFamily | None
     entries: list[RankedFamily]
+
+
+class RankedActivation(Schema):
+    """An activation over all that was trained with it, whatever the learning rate.
+
+    Args:
+        trials: complete trials of the search.
+        best, mean, sd: of their objective; `sd` is None for a single trial.
+        replicates, confirmed: replicates of confirmation on fresh seeds, and their mean on the validation part; None
+            where it was no finalist.
+        best_trial: the trial with the best value.
+        tied_with_first: see `RankedTrial`.
+    """
+
+    rank: int
+    tied_with_first: bool | None = None
+    family: str
+    activations: dict[str, ActivationSpec]
+    trials: int
+    best: float
+    mean: float
+    sd: float | None
+    replicates: int
+    confirmed: float | None
+    best_trial: Trial
+    is_baseline: bool
+
+
+class ActivationRanking(Schema):
+    """`GET /v1/jobs/{id}/ranking?by=activation`: activations by their best trial; `noise` as in `TrialRanking`."""
+
+    by: Literal["activation"] = "activation"
+    job_id: UUID
+    objective: ObjectiveInfo
+    noise: float | None = None
+    baseline: RankedActivation | None
+    entries: list[RankedActivation]
+
+
+class Importances(Schema):
+    """`GET /v1/jobs/{id}/importances`: how much of the objective's variation each searched parameter explains.
+
+    Args:
+        evaluator: Optuna's method.
+        trials: complete trials it is computed from.
+        shared: shares of the parameters that every trial has; they add up to 1.
+        within: by family, shares of the family's own hyperparameters and the shared ones among its trials; only
+            families with at least four trials.
+    """
+
+    job_id: UUID
+    evaluator: Literal["ped_anova", "fanova"]
+    trials: int
+    shared: dict[str, float]
+    within: dict[str, dict[str, float]]
+
+
+class Leader(Schema):
+    """A family's best evidence across the jobs of an (architecture, task).
+
+    Args:
+        evidence: `verdict` (confirmed on fresh seeds and test data), or `search` (single runs on validation data).
+        gain: over the same job's baseline, positive is better, in the metric's unit: the test difference of a verdict,
+            or best against best of the search.
+        interval, outcome: of a verdict.
+        jobs: jobs that tried the family.
+    """
+
+    rank: int
+    family: str
+    activations: dict[str, ActivationSpec]
+    evidence: Literal["verdict", "search"]
+    gain: float
+    interval: Interval | None
+    outcome: Outcome | None
+    metric: str
+    job_id: UUID
+    trial: int
+    jobs: int
+
+
+class Leaderboard(Schema):
+    """`GET /v1/leaderboard`: families by what they gained over the baseline, verdicts first.
+
+    Families with a verdict stand in order of their interval's lower end, so that little evidence does not lead; then
+    those only seen in searches, in order of their gain. Equal ones share a rank and stand by name.
+    """
+
+    architecture: str
+    task: str
+    jobs: int
+    entries: list[Leader]

@@ -193,9 +193,25 @@ class Training(Schema):
 
 
 class Budget(Schema):
-    """What a search may spend: exactly `trials` trials are finished, whatever the number of workers."""
+    """What a search may spend; whichever limit is reached first ends it, and trials in training finish.
+
+    Args:
+        trials: at most so many are begun; without any other limit exactly so many are finished, whatever the number of
+            workers.
+        seconds: wall time since the job began to run.
+        device_seconds: training time, added up over devices.
+        target: value of the objective on the validation part that is good enough.
+        patience: trials finished since the last improvement.
+        regret_bound: no further trial is expected to improve the objective by more than this (Optuna's regret bound
+            terminator; from 20 complete trials on).
+    """
 
     trials: Annotated[int, Field(ge=1, le=10_000_000)] = 100
+    seconds: Annotated[Number, Field(gt=0)] | None = None
+    device_seconds: Annotated[Number, Field(gt=0)] | None = None
+    target: Number | None = None
+    patience: Annotated[int, Field(ge=1)] | None = None
+    regret_bound: Annotated[Number, Field(gt=0)] | None = None
 
 
 class Objective(Schema):

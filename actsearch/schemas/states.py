@@ -60,3 +60,14 @@ class Direction(StrEnum):
 
     maximize = "maximize"
     minimize = "minimize"
+
+
+class StopRule(StrEnum):
+    """What ended a search: fields of the request's budget."""
+
+    trials = "trials"
+    seconds = "seconds"
+    device_seconds = "device_seconds"
+    target = "target"
+    patience = "patience"
+    regret_bound = "regret_bound"

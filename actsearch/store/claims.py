@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 from uuid_utils.compat import uuid7
 
 from actsearch.schemas import FailureReason
+from actsearch.store import stopping
 from actsearch.store.encoding import encode
 from actsearch.store.queue import RUN_TASK
 
@@ -88,8 +89,17 @@ _RUNNERS = f"""
 """  # noqa: S608 - a constant of ours
 
 
+_JOB = """
+    SELECT study_id, budget_trials, state,
+           jsonb_strip_nulls(coalesce(request -> 'budget', '{}')) - 'trials' - 'regret_bound' <> '{}' AS limited
+    FROM jobs WHERE id = :job FOR UPDATE
+"""
+
+
 def claim(connection: Connection, job_id: UUID, runner: int, worker: str, limit: int) -> list[Claim]:
     """Take up to `limit` trial slots of a running job's budget, the ones given back by crashes first.
+
+    Where another limit of the budget has been reached, only those given back are left.
 
     The job's row is locked meanwhile, so that all runners together never exceed the budget. What is left is shared
     evenly among the runners at work, so that none idles while another trains the rest.
@@ -97,11 +107,12 @@ def claim(connection: Connection, job_id: UUID, runner: int, worker: str, limit:
     Returns:
         The claims in order of trial number; empty when nothing is left or the job does not run (any more).
     """
-    job = connection.execute(
-        text("SELECT study_id, budget_trials, state FROM jobs WHERE id = :job FOR UPDATE"), {"job": job_id}
-    ).one()
+    job = connection.execute(text(_JOB), {"job": job_id}).one()
     if job.state != "running":
         return []
+    if job.limited and (rule := stopping.fired(connection, job_id)) is not None:
+        stopping.stop(connection, job_id, rule)
+        job = connection.execute(text(_JOB), {"job": job_id}).one()
     counts = connection.execute(
         text(
             "SELECT s.next_number, (SELECT count(*) FROM trials t WHERE t.study_id = s.id AND t.state = 'waiting')"

@@ -236,6 +236,7 @@ def _job(row: Row[Any], best: Trial | None, confirmation: ConfirmationProgress |
         name=row.name,
         state=JobState(row.state),
         reason=row.reason,
+        stopped_by=row.stopped_by,
         request=JobRequest.model_validate(row.request),
         objective=ObjectiveInfo(metric=row.metric, direction=Direction(row.direction)),
         progress=Progress(budget=row.budget_trials, finished=finished, **counts),

@@ -115,6 +115,7 @@ class JobRow(Base):
     name: Mapped[str | None]
     state: Mapped[str]
     reason: Mapped[str | None]
+    stopped_by: Mapped[str | None]
     architecture: Mapped[str]
     task: Mapped[str]
     metric: Mapped[str]

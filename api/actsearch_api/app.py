@@ -15,6 +15,7 @@ from actsearch_api.dashboard import dashboard_routes
 from actsearch_api.guard import BodyGuard
 from actsearch_api.health import routes as health
 from actsearch_api.jobs import routes as jobs
+from actsearch_api.leaderboard import routes as leaderboard
 from actsearch_api.pareto import routes as pareto
 from actsearch_api.report import routes as report
 from actsearch_api.trials import routes as trials
@@ -37,7 +38,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     app.add_middleware(BodyGuard, limit=settings.max_request_bytes)
     app.add_middleware(HeadAsGet)
     app.add_middleware(AccessLog)
-    for subject in (health, jobs, pareto, report, trials, catalogue, workers):
+    for subject in (health, jobs, pareto, report, trials, leaderboard, catalogue, workers):
         app.include_router(subject.router)
     app.add_api_route("/", _home, include_in_schema=False)
     app.router.routes.extend(dashboard_routes(engine))

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from sqlalchemy import Connection
 
 from actsearch.settings import Settings
+from actsearch.store import OptunaStorage
 
 
 def _settings(request: Request) -> Settings:
@@ -21,6 +22,12 @@ def _connection(request: Request) -> Iterator[Connection]:
         yield connection
 
 
+def _store(request: Request) -> OptunaStorage:
+    storage: OptunaStorage = OptunaStorage(request.app.state.engine)
+    return storage
+
+
+Store = Annotated[OptunaStorage, Depends(_store)]
 ServiceSettings = Annotated[Settings, Depends(_settings)]
 # Committed before the answer is sent, so that whoever has the answer finds what it speaks of.
 Transaction = Annotated[Connection, Depends(_connection, scope="function")]

@@ -22,7 +22,7 @@ from actsearch.search.verdict import (
     nothing_to_compare,
 )
 from actsearch.space import Suggestion
-from actsearch.store import claims, evaluations, jobs, ranking, trials
+from actsearch.store import claims, evaluations, jobs, ranking, stopping, trials
 from actsearch.tasks import get_task, load
 from actsearch.training import Cohort, Outcome, Plan, Rung, train
 from actsearch_workers.cohorts import CohortStopped, Context, candidate_of
@@ -54,6 +54,7 @@ def end_search(context: Context) -> None:
         left = claims.remaining(connection, job_id)
         if left.state != JobState.running or left.open or left.unclaimed > 0:
             return
+        stopping.record_spent(connection, job_id)
         if not left.complete:
             jobs.transition(connection, job_id, JobState.failed, "no trial completed; see the trials' failures")
             return

@@ -7,7 +7,7 @@ import time
 import optuna
 from sqlalchemy import Engine
 
-from actsearch.schemas import ACTIVE_STATES, ActivationSpec, JobRequest, JobState
+from actsearch.schemas import ACTIVE_STATES, ActivationSpec, JobRequest, JobState, StopRule
 from actsearch.search import (
     baseline_turn,
     claimed_trial,
@@ -17,8 +17,9 @@ from actsearch.search import (
     most_at_once,
     prepare,
 )
+from actsearch.search.terminators import regret_is_bounded
 from actsearch.space import Suggestion, suggest
-from actsearch.store import OptunaStorage, claims, jobs
+from actsearch.store import OptunaStorage, claims, jobs, stopping
 from actsearch_workers import confirmation
 from actsearch_workers.admission import admitted
 from actsearch_workers.cohorts import CohortStopped, Context, Member, size_for, train_members
@@ -77,6 +78,7 @@ def _claim(context: Context) -> list[Member]:
     }
     request = context.request
     size = size_for(context, shape, most_at_once(request.sampler, request.budget.trials))
+    _stop_at_regret_bound(context)
     with context.engine.begin() as connection:
         claimed = claims.claim(connection, context.order.job_id, context.order.runner, context.order.worker, size)
     if not claimed:
@@ -87,6 +89,14 @@ def _claim(context: Context) -> list[Member]:
     with context.engine.begin() as connection:
         claims.propose(connection, [_proposal(context, member) for member in members])
     return members
+
+
+def _stop_at_regret_bound(context: Context) -> None:
+    bound = context.request.budget.regret_bound
+    if bound is not None and regret_is_bounded(_study(context, 0), bound, context.request.seed):
+        with context.engine.begin() as connection:
+            jobs.lock(connection, context.order.job_id)
+            stopping.stop(connection, context.order.job_id, StopRule.regret_bound)
 
 
 def _study(context: Context, first_number: int) -> optuna.Study:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import UUID
 
+import optuna
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
 from actsearch.schemas import (
     PRINTABLE,
+    ActivationRanking,
     Evaluation,
     FamilyRanking,
+    Importances,
     Job,
     JobRequest,
     JobState,
@@ -22,8 +25,9 @@ from actsearch.schemas import (
     TrialState,
 )
 from actsearch.search import prepare
+from actsearch.search.importances import importances, importances_within
 from actsearch.store import evaluations, jobs, ranking, trials
-from actsearch_api.dependencies import ServiceSettings, Transaction
+from actsearch_api.dependencies import ServiceSettings, Store, Transaction
 from actsearch_api.problems import documented
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -51,6 +55,12 @@ class TrialFilter(Schema):
     cursor: Cursor | None = None
 
 
+class ImportancesFilter(Schema):
+    """How importances are computed."""
+
+    evaluator: Literal["ped_anova", "fanova"] = "ped_anova"
+
+
 class PageOf(Schema):
     """Which page."""
 
@@ -61,7 +71,7 @@ class PageOf(Schema):
 class RankingFilter(Schema):
     """Which ranking."""
 
-    by: Literal["trial", "family"] = "trial"
+    by: Literal["trial", "activation", "family"] = "trial"
     limit: Limit = 100
 
 
@@ -125,8 +135,22 @@ def list_evaluations(job_id: JobId, wanted: Annotated[PageOf, Query()], connecti
 @router.get("/{job_id}/ranking", responses=documented(404, 422, 503))
 def rank(
     job_id: JobId, wanted: Annotated[RankingFilter, Query()], connection: Transaction
-) -> TrialRanking | FamilyRanking:
-    """A job's complete trials or families, best first, with the baseline's place."""
+) -> TrialRanking | ActivationRanking | FamilyRanking:
+    """A job's complete trials, activations or families, best first, with the baseline's place."""
     if wanted.by == "family":
         return ranking.rank_families(connection, job_id, wanted.limit)
+    if wanted.by == "activation":
+        return ranking.rank_activations(connection, job_id, wanted.limit)
     return ranking.rank_trials(connection, job_id, wanted.limit)
+
+
+@router.get("/{job_id}/importances", responses=documented(404, 422, 503))
+def get_importances(
+    job_id: JobId, wanted: Annotated[ImportancesFilter, Query()], connection: Transaction, store: Store
+) -> Importances:
+    """How much of the objective's variation each searched parameter explains."""
+    jobs.get_state(connection, job_id)
+    study = optuna.load_study(study_name=str(job_id), storage=store)
+    trials, shared = importances(study, wanted.evaluator)
+    within = importances_within(study, wanted.evaluator)
+    return Importances(job_id=job_id, evaluator=wanted.evaluator, trials=trials, shared=shared, within=within)

@@ -1,0 +1,1 @@
+"""Results across jobs."""

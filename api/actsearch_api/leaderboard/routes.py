@@ -1,0 +1,31 @@
+"""`/v1/leaderboard`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from actsearch.schemas import PRINTABLE, Leaderboard, Schema
+from actsearch.store.leaderboard import leaderboard
+from actsearch_api.dependencies import Transaction
+from actsearch_api.problems import documented
+
+router = APIRouter(prefix="/v1/leaderboard", tags=["leaderboard"])
+
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=PRINTABLE)]
+
+
+class LeaderboardFilter(Schema):
+    """Which leaderboard."""
+
+    architecture: Name
+    task: Name
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+@router.get("", responses=documented(422, 503))
+def get_leaderboard(wanted: Annotated[LeaderboardFilter, Query()], connection: Transaction) -> Leaderboard:
+    """Families by what they gained over the baseline in all completed jobs of an architecture and a task."""
+    return leaderboard(connection, wanted.architecture, wanted.task, wanted.limit)

@@ -1,0 +1,196 @@
+"""Rankings: merged replicates, families with intervals, ties explained, leaderboards across jobs."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pytest
+from scipy import stats
+from sqlalchemy import Engine, insert, text
+
+from actsearch.schemas import Direction
+from actsearch.store import evaluations, ranking
+from actsearch.store.leaderboard import BESTS, JOBS, leaderboard
+from actsearch.store.models import JobRow, StudyRow, TrialRow
+
+RELU, ELU, SELU = ({"network": {"family": name, "parameters": {}}} for name in ("relu", "elu", "selu"))
+
+
+def make_job(engine: Engine, trials: list[tuple[dict[str, Any], float]], **columns: Any) -> UUID:
+    """A job whose complete trials have these activations and values; those with relu compute the baseline."""
+    with engine.begin() as connection:
+        count = connection.execute(text("SELECT count(*) FROM studies")).scalar_one()
+        study = connection.execute(
+            insert(StudyRow).values(name=f"study {count}", directions=["maximize"]).returning(StudyRow.id)
+        ).scalar_one()
+        row = {
+            "study_id": study,
+            "state": "completed",
+            "architecture": "mlp",
+            "task": "digits",
+            "metric": "accuracy",
+            "direction": "maximize",
+            "parallelism": 4,
+            "budget_trials": len(trials),
+            "request": {"baseline": {"family": "relu"}},
+        }
+        job = connection.execute(insert(JobRow).values(row | columns).returning(JobRow.id)).scalar_one()
+        for number, (activations, value) in enumerate(trials):
+            family = activations["network"]["family"]
+            connection.execute(
+                insert(TrialRow).values(
+                    study_id=study,
+                    number=number,
+                    state="complete",
+                    value=value,
+                    values=[value],
+                    family=family,
+                    activations=activations,
+                    is_baseline=family == "relu",
+                )
+            )
+    return job
+
+
+def confirm(engine: Engine, job: UUID, values: dict[int, list[float]]) -> None:
+    """Complete evaluations of trials (by number) with these validation accuracies."""
+    with engine.begin() as connection:
+        query = "SELECT t.uid FROM trials t JOIN jobs j USING (study_id) WHERE j.id = :job AND t.number = :number"
+        arms = [
+            evaluations.PlannedArm(connection.execute(text(query), {"job": job, "number": number}).scalar_one())
+            for number in values
+        ]
+        seeds = len(next(iter(values.values())))
+        evaluations.plan(connection, job, arms, {r: r + 1 for r in range(seeds)})
+        for arm, found in enumerate(values.values()):
+            for replicate, value in enumerate(found):
+                connection.execute(
+                    text(
+                        "UPDATE evaluations SET state = 'complete', metrics = CAST(:metrics AS jsonb)"
+                        " WHERE job_id = :job AND arm = :arm AND replicate = :replicate"
+                    ),
+                    {
+                        "job": job,
+                        "arm": arm,
+                        "replicate": replicate,
+                        "metrics": json.dumps({"validation_accuracy": value}),
+                    },
+                )
+
+
+TRIALS = [(RELU, 0.7), (ELU, 0.8), (ELU, 0.9), (RELU, 0.75), (SELU, 0.74), (ELU, 0.85), (SELU, math.inf)]
+
+
+def test_families_have_intervals_and_wins(engine: Engine) -> None:
+    job = make_job(engine, TRIALS)
+    with engine.connect() as connection:
+        found = ranking.rank_families(connection, job, 10)
+    elu, relu, selu = found.entries
+    assert [e.family for e in found.entries] == ["elu", "relu", "selu"]
+    assert [e.wins for e in found.entries] == [3, 0, 0]
+    assert relu.best == 0.75
+    assert selu.interval is None
+    wanted = stats.ttest_1samp([0.8, 0.9, 0.85], 0).confidence_interval(0.95)
+    assert elu.interval is not None
+    assert (elu.interval.low, elu.interval.high) == pytest.approx(tuple(wanted))
+    assert found.noise is None
+    assert elu.tied_with_first is None
+
+
+def test_activations_merge_what_was_trained_with_them(engine: Engine) -> None:
+    job = make_job(engine, TRIALS)
+    confirm(engine, job, {3: [0.70, 0.72, 0.71], 2: [0.80, 0.84, 0.82]})
+    with engine.connect() as connection:
+        found = ranking.rank_activations(connection, job, 10)
+    assert [(e.family, e.trials, e.replicates) for e in found.entries] == [
+        ("elu", 3, 3),
+        ("relu", 2, 3),
+        ("selu", 1, 0),
+    ]
+    assert found.entries[0].confirmed == pytest.approx(0.82)
+    assert found.entries[0].best_trial.number == 2
+    assert found.baseline is not None
+    assert (found.baseline.family, found.baseline.best) == ("relu", 0.75)
+
+
+def test_ties_are_what_seed_noise_explains(engine: Engine) -> None:
+    job = make_job(engine, [(RELU, 0.70), (ELU, 0.90), (SELU, 0.88), (SELU, 0.90)])
+    arms = {0: [0.70, 0.72, 0.71], 1: [0.80, 0.82, 0.81]}
+    confirm(engine, job, arms)
+    with engine.connect() as connection:
+        found = ranking.rank_trials(connection, job, 10)
+    pooled = np.sqrt(np.mean([np.var(v, ddof=1) for v in arms.values()]))
+    assert found.noise == pytest.approx(1.96 * np.sqrt(2) * pooled)
+    assert [(e.rank, e.trial.number, e.tied_with_first) for e in found.entries] == [
+        (1, 1, True),
+        (1, 3, True),  # equal values stand in order of trial number
+        (3, 2, True),
+        (4, 0, False),
+    ]
+    assert found.baseline is not None
+    assert found.baseline.tied_with_first is False
+
+
+def test_candidates_hold_each_familys_best(engine: Engine) -> None:
+    job = make_job(engine, TRIALS)
+    with engine.connect() as connection:
+        found = ranking.candidates(connection, job, Direction.maximize)
+        baseline = ranking.baseline_trial(connection, job, Direction.maximize)
+    assert [trial.number for trial in found] == [2, 5, 1, 4]
+    assert baseline.number == 3
+
+
+def _verdict(family: str, gain: float, low: float, outcome: str) -> dict[str, Any]:
+    interval = {"low": low, "high": 2 * gain - low}
+    difference = {
+        "metric": "test_accuracy", "against": "own", "pairs": 10, "baseline": 0.7, "candidate": 0.7 + gain,
+        "difference": gain, "sd": 0.1, "interval": interval, "bootstrap": None, "p_t": 0.01, "p_wilcoxon": 0.01,
+        "p_sign_flip": 0.01, "p_corrected": 0.01, "wins": 10, "losses": 0, "ties": 0, "outcome": outcome, "words": "",
+    }  # fmt: skip
+    arm = {
+        "trial_id": "01890000-0000-7000-8000-000000000000", "trial": 1, "family": "relu", "activations": RELU,
+        "parameters": {}, "completed": 10, "failed": 0, "costs": {},
+    }  # fmt: skip
+    spec = {"network": {"family": family, "parameters": {}}}
+    finalist = arm | {"family": family, "activations": spec, "validation": None, "test": difference}
+    return {
+        "outcome": outcome, "words": "", "chosen": 1, "winner": 1, "metric": "accuracy", "level": 0.95, "alpha": 0.05,
+        "seeds": [1], "ending": "planned", "baseline": arm, "finalists": [finalist],
+    }  # fmt: skip
+
+
+def test_the_leaderboard_puts_verdicts_first_and_knows_its_jobs(engine: Engine) -> None:
+    make_job(engine, [(RELU, 0.70), (ELU, 0.72)], verdict=_verdict("elu", 0.02, 0.01, "better"))
+    make_job(engine, [(RELU, 0.70), (SELU, 0.99), (ELU, 0.71)])
+    make_job(engine, [(RELU, 0.70), (ELU, 0.99)], task="mnist1d")
+    make_job(engine, [(RELU, 0.70), (ELU, 0.99)], state="running")
+    with engine.connect() as connection:
+        found = leaderboard(connection, "mlp", "digits", 10)
+        nothing = leaderboard(connection, "mlp", "wine", 10)
+    assert found.jobs == 2
+    assert [(e.rank, e.family, e.evidence, e.jobs) for e in found.entries] == [
+        (1, "elu", "verdict", 2),
+        (2, "selu", "search", 1),
+    ]
+    assert [e.gain for e in found.entries] == pytest.approx([0.02, 0.29])
+    assert nothing.entries == []
+
+
+def test_the_leaderboard_reads_by_index(engine: Engine) -> None:
+    for _ in range(3):
+        make_job(engine, [(RELU, 0.7), (ELU, 0.8)])
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        values: dict[str, Any] = {"architecture": "mlp", "task": "digits", "limit": 200}
+        jobs = [row.id for row in connection.execute(text(JOBS), values)]
+        plans = [
+            "\n".join(connection.execute(text(f"EXPLAIN {query}"), bound).scalars())
+            for query, bound in ((JOBS, values), (BESTS, {"jobs": jobs}))
+        ]
+    assert "ix_jobs_architecture_task" in plans[0]
+    assert "ix_trials_study_id_value_complete" in plans[1] or "trials_study_id" in plans[1]
+    assert all("Seq Scan" not in plan for plan in plans)
