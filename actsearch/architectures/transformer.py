@@ -16,7 +16,7 @@ from actsearch.schemas import ParameterInfo
 
 WIDTH = ParameterInfo(name="width", type="int", default=32, low=1, high=4096, log=True, description="numbers a token")
 DEPTH = ParameterInfo(name="depth", type="int", default=2, low=1, high=48, description="blocks")
-HEADS = ParameterInfo(name="heads", type="int", default=4, low=1, high=64, description="of width / heads numbers each")
+HEADS = ParameterInfo(name="heads", type="int", default=2, low=1, high=64, description="of width / heads numbers each")
 EXPANSION = ParameterInfo(
     name="expansion", type="float", default=2.0, low=0.1, high=8.0, description="hidden units / width"
 )
@@ -108,10 +108,9 @@ class Attention(nn.Module):
         """What each token gathers from the others."""
         parts = self.enter(x).unflatten(-1, (3, self.heads, self.size))  # (B, T, 3, H, S)
         query, key, value = parts.permute(2, 0, 3, 1, 4).unbind()  # each (B, H, T, S)
-        scores = query @ key.mT / math.sqrt(self.size)  # (B, H, T, T)
-        if self.causal:
-            later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=x.device).triu(1)
-            scores = scores.masked_fill(later, -math.inf)
+        scores = (query / math.sqrt(self.size)) @ key.mT  # (B, H, T, T)
+        if self.causal:  # added: masked_fill would cost another pass, and one more on the way back
+            scores = scores + scores.new_full(scores.shape[-2:], -math.inf).triu(1)
         gathered = scores.softmax(-1) @ value  # (B, H, T, S)
         mixed: Tensor = self.leave(gathered.transpose(1, 2).flatten(2))  # (B, T, H * S) -> (B, T, D)
         return mixed
