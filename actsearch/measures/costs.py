@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from actsearch.activations import Activation, get_family
+from actsearch.activations import Activation, family_of
 
 # Forward and backward on a CPU, as multiples of ReLU, rounded (docs/facts.md; science of the catalogue): a
 # transcendental function costs about three, a composite of several about ten.
@@ -33,7 +33,7 @@ def activation_cost(module: nn.Module, inputs: Tensor) -> float:
     def count(activation: nn.Module, _: Any, output: Tensor) -> None:
         nonlocal total
         if isinstance(activation, Activation):
-            total += WEIGHTS[get_family(activation.spec.family).cost] * output.numel() / len(inputs)
+            total += WEIGHTS[family_of(activation.spec).cost] * output.numel() / len(inputs)
 
     hooks = [part.register_forward_hook(count) for part in module.modules() if isinstance(part, Activation)]
     try:

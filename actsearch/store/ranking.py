@@ -255,7 +255,9 @@ def _ties(values: Sequence[float], noise: float | None) -> list[bool | None]:
 
 def _ranked_job(connection: Connection, job_id: UUID) -> tuple[int, ObjectiveInfo, str]:
     """A job's study, objective and baseline family."""
-    query = "SELECT study_id, metric, direction, request #>> '{baseline,family}' AS baseline FROM jobs WHERE id = :job"
+    query = """SELECT study_id, metric, direction,
+            (SELECT t.family FROM trials t WHERE t.study_id = j.study_id AND t.number = 0) AS baseline
+        FROM jobs j WHERE id = :job"""
     row = connection.execute(text(query), {"job": job_id}).first()
     if row is None:
         raise NotFound("job", str(job_id))

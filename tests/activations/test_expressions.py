@@ -208,6 +208,19 @@ def test_an_expression_equals_the_family_that_it_writes_out() -> None:
     assert (sampled.value, sampled.derivative) == ([2, 1, 2], [-2, 0, 2])
 
 
+@pytest.mark.parametrize(
+    ("text", "cost"),
+    [
+        ("max(x, 0)^2 / (1 + abs(x))", "cheap"),
+        ("relu(x) + sqrt(x)", "cheap"),
+        ("x * sigmoid(b * x)", "exponential"),
+        ("x * tanh(softplus(x))", "composite"),
+    ],
+)
+def test_the_cost_is_that_of_the_operators(text: str, cost: str) -> None:
+    assert expression_family(text).cost == cost
+
+
 def test_a_resolved_expression_is_written_in_one_way_and_survives_json() -> None:
     one, other = resolve(spec("max(x,0)*swish( x )")), resolve(spec("(max(x, 0)) * silu(x)"))
     assert one == other

@@ -52,6 +52,31 @@ def test_ranking_has_the_baseline_and_is_ordered(service: Any, client: Client) -
     assert best.metrics["test_accuracy"] > 0.5
 
 
+def test_functions_written_out_and_made_up_are_searched_like_families(service: Any, client: Client) -> None:
+    service.start_worker()
+    written = {"expression": "x*sigmoid(b*x)", "parameters": {"b": {"low": 0.5, "high": 3}}}
+    job = client.submit(
+        SMALL
+        | {
+            "space": {"families": [{"name": "expression", **written}, {"name": "grammar", "depth": 1}]},
+            "baseline": {"family": "expression", "expression": "max(x,0)"},
+            "budget": {"trials": 12},
+            "sampler": "random",
+        }
+    )
+    assert job.wait(timeout=180).state == "completed", service.log_text()
+
+    ranking = job.ranking(by="family")
+
+    assert ranking.baseline.family == "max(x, 0)"
+    trials = list(job.trials())
+    labels = {trial.activations["network"].label for trial in trials}
+    assert "x * sigmoid(b * x)" in labels
+    assert len(labels) > 4
+    assert {trial.family for trial in trials} == labels
+    assert {entry.family for entry in ranking.entries} <= labels
+
+
 def test_a_job_waits_for_a_worker_and_says_so(service: Any, client: Client) -> None:
     job = client.submit(SMALL | {"budget": {"trials": 2}})
     waiting = job.refresh()

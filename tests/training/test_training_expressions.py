@@ -6,7 +6,10 @@ from typing import Any
 
 import optuna
 import pytest
+import torch
 
+from actsearch.activations import Activation
+from actsearch.measures.costs import activation_cost
 from actsearch.schemas import ActivationSpec, JobRequest, Sampler
 from actsearch.search import make_sampler, prepare
 from actsearch.space import suggest
@@ -49,6 +52,12 @@ def test_an_expression_learns_as_the_family_that_it_writes_out(train_toy: Any, c
     same(trained.curves[2], trained.curves[0])
     # A tie at exactly zero may have another gradient; no such input occurs here.
     same(trained.curves[3], trained.curves[1])
+
+
+def test_their_cost_can_be_told() -> None:
+    spec = ActivationSpec(family="expression", expression="x * sigmoid(x)")
+    module = torch.nn.Sequential(torch.nn.Linear(3, 4), Activation(spec))
+    assert activation_cost(module, torch.zeros(2, 3)) == 4 * activation_cost(Activation(spec), torch.zeros(2, 1)) > 4
 
 
 def test_what_a_search_proposes_from_a_grammar_trains_or_fails_alone(train_toy: Any) -> None:

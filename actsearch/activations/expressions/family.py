@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from actsearch.activations.declaration import Family, Parameter, get_family
+from actsearch.activations.declaration import Cost, Family, Parameter, get_family
+from actsearch.activations.expressions.operators import OPERATORS
 from actsearch.activations.expressions.parse import parse
+from actsearch.activations.expressions.tree import Call, Expression, nodes
 from actsearch.schemas import ActivationSpec
 
 EXPRESSION = "expression"
@@ -28,8 +30,14 @@ def expression_family(text: str) -> Family:
         formula=expression.text,
         reference="an expression of the request",
         parameters=dict.fromkeys(expression.parameters, parameter),
-        cost="composite",
+        cost=_cost(expression),
     )
+
+
+def _cost(expression: Expression) -> Cost:
+    """By the number of operators that are no arithmetic."""
+    dear = sum(isinstance(node, Call) and OPERATORS[node.operator].dear for node in nodes(expression.tree))
+    return "cheap" if not dear else "exponential" if dear == 1 else "composite"
 
 
 def family_of(spec: ActivationSpec) -> Family:

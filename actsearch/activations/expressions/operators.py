@@ -33,6 +33,11 @@ class Operator:
     meaning: str
     tensors: bool = True
 
+    @property
+    def dear(self) -> bool:
+        """Whether it costs more than arithmetic does: a transcendental function."""
+        return self.tensors and self not in (FUNCTIONS["abs"], FUNCTIONS["sqrt"], FUNCTIONS["relu"])
+
 
 def as_tensor(value: float | Tensor, x: Tensor) -> Tensor:
     """A number as a tensor () of the type of `x`."""
