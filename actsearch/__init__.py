@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from actsearch.architectures.swapping import swap_activations as swap_activations
     from actsearch.client import AsyncClient, AsyncJobHandle, Client, JobHandle
     from actsearch.client.errors import (
         AnswerError,
@@ -78,6 +79,8 @@ __all__ = [
 ]
 
 _PACKAGES = ("search",)
+# Exported, too, but not by `from actsearch import *`: these load torch.
+_HEAVY = {"swap_activations": "actsearch.architectures.swapping"}
 _HOMES = ("actsearch.errors", "actsearch.schemas", "actsearch.client.errors", "actsearch.client")
 
 
@@ -85,6 +88,8 @@ def __getattr__(name: str) -> object:
     """Load what is exported on its first use, so that `import actsearch` alone stays light."""
     if name in _PACKAGES:
         return import_module(f"actsearch.{name}")
+    if name in _HEAVY:
+        return getattr(import_module(_HEAVY[name]), name)
     if name in __all__:
         for module in map(import_module, _HOMES):
             if hasattr(module, name):
@@ -95,4 +100,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_HEAVY})
