@@ -24,6 +24,7 @@ from actsearch.architectures.declaration import (
 from actsearch.architectures.description import describe, site_names
 from actsearch.architectures.initialisation import gain_of, initialise
 from actsearch.architectures.resolution import resolve_parameters
+from actsearch.plugins import load_plugins
 
 __all__ = [
     "Architecture",
@@ -39,3 +40,5 @@ __all__ = [
     "resolve_parameters",
     "site_names",
 ]
+
+load_plugins("actsearch.architectures")

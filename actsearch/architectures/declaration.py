@@ -83,13 +83,18 @@ def architectures() -> Mapping[str, Architecture]:
 
 
 def get_architecture(name: str | Architecture) -> Architecture:
-    """The architecture called `name`; an architecture is given back as it is.
+    """The architecture called `name`: a declared one, or `timm:<model>`; an architecture is given back as it is.
 
     Raises:
         NotFound: naming the known ones.
+        InvalidRequest: for a model of timm where timm cannot be imported.
     """
     if isinstance(name, Architecture):
         return name
+    if name.startswith("timm:"):
+        from actsearch.architectures.timm_models import timm_architecture
+
+        return timm_architecture(name)
     try:
         return _ARCHITECTURES[name]
     except KeyError:

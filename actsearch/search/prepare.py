@@ -44,7 +44,7 @@ from actsearch.space import (
     groups_of,
     tagged,
 )
-from actsearch.tasks import Dataset, Task, get_task, load, tasks
+from actsearch.tasks import Dataset, Task, get_task, load
 from actsearch.tasks import resolve_parameters as resolve_task_parameters
 
 Checked = TypeVar("Checked")
@@ -220,12 +220,16 @@ def _nearest(value: Scalar | None, choices: Sequence[Scalar]) -> Scalar:
 def _place_problems(request: JobRequest) -> Iterator[FieldProblem]:
     try:
         get_task(request.task.name)
-    except NotFound:
-        yield _unknown("task.name", "task", request.task.name, tuple(tasks()))
+    except NotFound as error:
+        yield _unknown("task.name", "task", request.task.name, error.allowed)
     except InvalidRequest as error:
         yield from (FieldProblem("task.name", problem.message, problem.allowed) for problem in error.problems)
-    if request.architecture.name not in architectures():
-        yield _unknown("architecture.name", "architecture", request.architecture.name, tuple(architectures()))
+    try:
+        get_architecture(request.architecture.name)
+    except NotFound as error:
+        yield _unknown("architecture.name", "architecture", request.architecture.name, error.allowed)
+    except InvalidRequest as error:
+        yield from error.problems
 
 
 def _family_name_problems(request: JobRequest) -> Iterator[FieldProblem]:

@@ -1,5 +1,6 @@
 """Tasks: named data sets with their splits, losses and metrics. Importing a module here declares its tasks."""
 
+from actsearch.plugins import load_plugins
 from actsearch.tasks import gan_ring, image_fit, mnist1d, multi_sine, pinn_poisson, sklearn_sets, sunspots, text
 from actsearch.tasks.catalogue import describe, get_task, load
 from actsearch.tasks.declaration import Dataset, InputKind, Part, Predict, Task, register, tasks
@@ -29,3 +30,5 @@ __all__ = [
     "tasks",
     "text",
 ]
+
+load_plugins("actsearch.tasks")

@@ -1,0 +1,123 @@
+"""Architectures `timm:<name>`: any image model of timm, its activations as sites, its weights drawn anew.
+
+Nothing is downloaded: no pretrained weights, and names of model hubs are unknown names here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from actsearch.architectures.declaration import Architecture, InputSpec, Sites
+from actsearch.architectures.stages import stage_of
+from actsearch.architectures.swapping import swap
+from actsearch.errors import FieldProblem, InvalidRequest, NotFound
+from actsearch.schemas import ParameterInfo
+
+PREFIX = "timm:"
+
+_DROP = ParameterInfo(name="drop_rate", type="float", default=0.0, low=0.0, high=0.9, description="before the output")
+
+
+@lru_cache(maxsize=64)
+def timm_architecture(name: str) -> Architecture:
+    """The architecture `timm:<model>`.
+
+    Sites are the places of activation modules and functions in the model (`layer1.0.act1`), in the order in which they
+    are used, in up to three stages of equal depth; gates (sigmoids of squeeze-and-excite blocks) are left as they are.
+    The model keeps timm's own initial weights, which do not follow the activation's gain.
+
+    Raises:
+        InvalidRequest: where timm cannot be imported.
+        NotFound: for a name that timm does not have.
+    """
+    model = name.removeprefix(PREFIX)
+    timm = _timm()
+    if not timm.is_model(model):
+        near = timm.list_models(f"*{model.split('.')[0].split('_')[0]}*")[:20]
+        raise NotFound("architecture", name, tuple(PREFIX + each for each in near or timm.list_models("resnet*")[:20]))
+
+    def build(spec: InputSpec, sites: Sites, **parameters: Any) -> nn.Module:
+        try:
+            return _built(timm, model, spec, sites, parameters)
+        except (RuntimeError, AssertionError, TypeError, ValueError, NotImplementedError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            message = f"{name} cannot be built for inputs of shape {spec.shape}: {reason}"
+            raise InvalidRequest(FieldProblem("architecture.name", message)) from error
+
+    return Architecture(name, f"{model} of timm {timm.__version__}.", build, ("image",), (_DROP,))
+
+
+def _timm() -> ModuleType:
+    try:
+        import timm
+    except (ImportError, RuntimeError) as error:  # a torchvision that does not fit torch raises RuntimeError
+        reason = str(error).splitlines()[0]
+        message = f"timm models need timm where API and workers run: `pip install 'actsearch[timm]'` ({reason})"
+        raise InvalidRequest(FieldProblem("architecture.name", message)) from error
+    found: ModuleType = timm
+    return found
+
+
+def _built(timm: ModuleType, model: str, spec: InputSpec, sites: Sites, parameters: Mapping[str, Any]) -> nn.Module:
+    channels, *size = spec.shape
+    options = dict(parameters, pretrained=False, in_chans=channels, num_classes=spec.outputs)
+    if getattr(timm.get_pretrained_cfg(model), "fixed_input_size", False):
+        options["img_size"] = tuple(size)
+    device = torch.empty(0).device
+    if device.type == "meta":  # only asked for shapes; some models compute while they are built
+        with torch.device("cpu"):
+            return _with_sites(timm.create_model(model, **options), spec, sites).to("meta")
+    return _with_sites(timm.create_model(model, **options), spec, sites)
+
+
+def _with_sites(model: nn.Module, spec: InputSpec, sites: Sites) -> nn.Module:
+    """The model with a site's activation at each place that it uses."""
+    probed = swap(model, Probe).module
+    walk = _Walk()
+    hooks = [part.register_forward_pre_hook(walk.enter) for part in probed.modules()]
+    with torch.no_grad():
+        probed.eval()(torch.zeros(2, *spec.shape))
+    for hook in hooks:
+        hook.remove()
+    for index, (path, (axis, channels)) in enumerate(walk.met.items()):
+        activation = sites(path, stage=stage_of(index, len(walk.met)), channels=channels, axis=axis)
+        probed.set_submodule(path, activation)
+    return probed.train()
+
+
+class Probe(nn.ReLU):
+    """Stands at a place until it is known what passes there."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+
+class _Walk:
+    """Follows a forward pass: which places it meets, in order, with axis and number of their channels.
+
+    Channels are last behind linear layers and their norms, on axis 1 behind convolutions and theirs.
+    """
+
+    def __init__(self) -> None:
+        self.met: dict[str, tuple[int, int]] = {}
+        self._last = False
+
+    def enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        """To be called before each module's forward."""
+        if isinstance(module, Probe):
+            axis = inputs[0].dim() - 1 if self._last else 1
+            self.met.setdefault(module.path, (axis, inputs[0].shape[axis]))
+        elif isinstance(module, _SPATIAL) or type(module).__name__.endswith("2d"):
+            self._last = False
+        elif isinstance(module, nn.Linear | nn.LayerNorm):
+            self._last = True
+
+
+_SPATIAL = (nn.Conv1d, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm)
