@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +33,16 @@ REFUSED = {
 OWN = ["data:table.csv:kind", "data:columns.parquet", "data:signals", "data:pictures", "data:saved"]
 
 
-def covering() -> Iterator[tuple[str, str]]:
-    """(task, architecture), so that each of both appears: a task takes an architecture that none has had before."""
-    waiting = dict(architectures())
-    for task in sorted(tasks(), key=lambda name: name not in SMALL_TASKS):
-        kind = load(task, SMALL_TASKS.get(task, {})).input_kind
-        fitting = [name for name, architecture in architectures().items() if kind in architecture.inputs]
-        fresh = [name for name in fitting if name in waiting]
-        for name in fresh[:2] or fitting[:1]:
-            waiting.pop(name, None)
-            yield task, name
-    assert not waiting, f"no task for {', '.join(waiting)}"
+def covering() -> list[tuple[str, str]]:
+    """(task, architecture), so that each of both appears; small tasks first."""
+    every = sorted(tasks(), key=lambda name: name not in SMALL_TASKS)
+    kinds = {task: load(task, SMALL_TASKS.get(task, {})).input_kind for task in every}
+    pairs: list[tuple[str, str]] = []
+    for name, architecture in architectures().items():
+        fitting = [task for task in every if kinds[task] in architecture.inputs]
+        pairs.append((min(fitting, key=[task for task, _ in pairs].count), name))
+    left = set(every) - {task for task, _ in pairs}
+    return pairs + [(task, next(n for n, a in architectures().items() if kinds[task] in a.inputs)) for task in left]
 
 
 def request(task: str, architecture: str) -> dict[str, Any]:
