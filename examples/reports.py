@@ -1,4 +1,4 @@
-"""The reports in docs/reports: four searches whose verdicts beat ReLU, and one that honestly shows no difference.
+"""The reports in docs/reports: four searches where activations can matter, and one where they hardly do.
 
 python examples/reports.py --local [--output docs/reports]
 python examples/reports.py --local --only breast_cancer

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from actsearch.activations import curve
-from actsearch.report.charts.style import BASELINE, OTHERS, WINNER, new_figure
+from actsearch.report.charts.style import BASELINE, OTHERS, QUIET, WINNER, new_figure
 from actsearch.report.findings import Findings, only_spec
 from actsearch.report.words import activation
 from actsearch.schemas import ActivationSpec
@@ -48,7 +48,25 @@ def _lines(findings: Findings) -> list[tuple[str, ActivationSpec, str, bool]]:
                 (f"{group}: {activation(spec)}", spec, colour, False)
                 for (group, spec), colour in zip(groups, colours, strict=False)
             ]
+    lines += _rejected(findings)
     baseline = None if findings.baseline is None else only_spec(findings.baseline)
-    if baseline is not None and all(spec != baseline for _, spec, _, _ in lines):
+    if baseline is not None and all(_named(spec) != _named(baseline) for _, spec, _, _ in lines):
         lines.append((f"{activation(baseline)}, baseline", baseline, BASELINE, True))
     return lines
+
+
+def _rejected(findings: Findings) -> list[tuple[str, ActivationSpec, str, bool]]:
+    """The finalist that confirmation chose, where it is not what the verdict says to use."""
+    verdict = findings.verdict
+    if verdict is None or verdict.chosen in (None, verdict.winner):
+        return []
+    chosen = next(finalist for finalist in verdict.finalists if finalist.trial == verdict.chosen)
+    specs = list(chosen.activations.values())
+    if any(_named(spec) != _named(specs[0]) for spec in specs):
+        return []
+    return [(f"{activation(specs[0])}, best finalist", specs[0], QUIET, False)]
+
+
+def _named(spec: ActivationSpec) -> str:
+    """What tells functions apart; whether the parameters are learned does not."""
+    return activation(spec)

@@ -27,9 +27,10 @@ def verdict(findings: Findings) -> Figure | None:
     ax.set_ylim(len(found.finalists) - 0.5, -0.5)
     ax.grid(visible=False, axis="y")
     level = f"{100 * found.level:g}%"
-    ax.set_xlabel(
-        f"{found.metric} against the baseline, {level} interval; test (round), validation (square); right is better"
-    )
+    ax.set_xlabel(f"{found.metric}: difference to the baseline with {level} interval, right is better")
+    ax.plot([], [], "o", color=QUIET, label="test")
+    ax.plot([], [], "s", color=QUIET, label="validation")
+    ax.legend(loc="best")
     return figure
 
 
