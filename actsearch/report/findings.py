@@ -32,7 +32,7 @@ class Findings:
     @property
     def verdict(self) -> Verdict | None:
         """What confirmation found, if there was one."""
-        return verdict_of(self.job)
+        return self.job.verdict
 
     @property
     def winner(self) -> Trial | None:
@@ -58,12 +58,6 @@ class Findings:
     def sign(self) -> int:
         """1 where a larger objective is better, else -1."""
         return 1 if self.job.objective.direction == Direction.maximize else -1
-
-
-def verdict_of(job: Job) -> Verdict | None:
-    """What confirmation found, if there was one."""
-    found: Verdict | None = getattr(job, "verdict", None)
-    return found
 
 
 def only_spec(trial: Trial) -> ActivationSpec | None:
