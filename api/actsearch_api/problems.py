@@ -93,11 +93,17 @@ def _by_field(errors: Sequence[Any], body: Any) -> list[ProblemField]:
     found: dict[str, tuple[list[str], list[str]]] = {}
     for error in errors:
         messages, allowed = found.setdefault(_path(error, body), ([], []))
-        message = str(error["msg"]).removeprefix("Value error, ")
+        message = _message(error)
         if message not in messages:
             messages.append(message)
         allowed += [v for v in _allowed(error) if v not in allowed]
     return [ProblemField(field=f, message=" or ".join(m), allowed=a) for f, (m, a) in found.items()]
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    if error["type"] == "union_tag_invalid":
+        return f"{error['ctx']['tag']!r} is not known here; choose one of `allowed`"
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def _path(error: Mapping[str, Any], body: Any) -> str:
@@ -114,6 +120,8 @@ def _path(error: Mapping[str, Any], body: Any) -> str:
         elif isinstance(value, list) and isinstance(part, int) and part < len(value):
             path.append(str(part))
             value = value[part]
+    if error["type"] == "union_tag_invalid" and isinstance(value, dict):
+        path.append(error["ctx"]["discriminator"].strip("'"))
     return ".".join(path) or "body"
 
 

@@ -108,7 +108,7 @@ def test_a_searched_learning_rate_in_keywords(client: Any) -> None:
         ({"families": ["relu", "relo"]}, "space.families.1", "relu"),
         ({"task": "digit"}, "task", "digits"),
         ({"trials": -1}, "budget.trials", "greater"),
-        ({"sampler": "grid"}, "sampler", "tpe"),
+        ({"sampler": "gird"}, "sampler", "tpe"),
         ({"learning_rate": float("nan")}, "training.learning_rate", "finite"),
         ({"colour": "red"}, "colour", ""),
     ],
