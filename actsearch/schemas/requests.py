@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
@@ -276,6 +277,8 @@ class JobRequest(Schema):
         priority: higher runs first.
         seed: seed of the sampler.
         name: a label for people.
+        warm_start: jobs to begin from: `off`, `auto` (the last completed ones of the same architecture, task and
+            objective), or their ids. They cost no budget and enter no statistics of this job.
     """
 
     task: Annotated[Named, BeforeValidator(named)]
@@ -295,6 +298,7 @@ class JobRequest(Schema):
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     name: Annotated[str, Field(max_length=200, pattern=PRINTABLE)] | None = None
+    warm_start: Literal["auto", "off"] | Annotated[list[UUID], Field(min_length=1, max_length=20)] = "off"
 
     @model_validator(mode="after")
     def _judged_one_way(self) -> JobRequest:

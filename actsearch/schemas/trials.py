@@ -38,6 +38,7 @@ class Trial(Schema):
         parameters: what the sampler chose, by Optuna parameter name.
         metrics: final metrics, `train_*`, `validation_*`, `test_*`, and diagnostics.
         curve: metrics by epoch; only filled where one trial is asked for.
+        warm_start: the earlier job whose result this trial tries again here; None for the sampler's own proposals.
         attempt: 1, or more where a crash cost earlier ones.
     """
 
@@ -53,6 +54,7 @@ class Trial(Schema):
     metrics: dict[str, Any]
     curve: list[CurvePoint] = Field(default_factory=list)
     failure: Failure | None = None
+    warm_start: UUID | None = None
     attempt: int
     worker: str | None
     started_at: datetime | None

@@ -32,6 +32,7 @@ from actsearch.schemas import (
 )
 from actsearch.store import claims, evaluations, ranking
 from actsearch.store.encoding import encode
+from actsearch.store.memory import jobs_to_learn_from
 from actsearch.store.models import EventRow, JobRow, StudyRow, TrialRow
 from actsearch.store.queue import defer_runners, workers_online
 
@@ -53,9 +54,13 @@ def create_job(
         request: checked by `actsearch.search.prepare`, which also gives the other arguments.
         baseline_parameters: Optuna's parameters of trial 0.
         further_objectives: what else trials are judged by; `objective` is what they are ranked by.
+
+    Raises:
+        InvalidRequest: `warm_start` names a job that does not exist.
     """
+    earlier = jobs_to_learn_from(connection, request, objective)
     job_id = uuid7()
-    study_id = _create_study(connection, job_id, [o.direction for o in (objective, *further_objectives)])
+    study_id = _create_study(connection, job_id, [o.direction for o in (objective, *further_objectives)], earlier)
     _create_baseline(connection, study_id, baseline, baseline_parameters)
     row = {
         "id": job_id,
@@ -77,8 +82,11 @@ def create_job(
     return job_id
 
 
-def _create_study(connection: Connection, job_id: UUID, directions: Sequence[Direction]) -> int:
-    values = {"name": str(job_id), "directions": list(directions), "next_number": 1}
+def _create_study(
+    connection: Connection, job_id: UUID, directions: Sequence[Direction], earlier: Sequence[UUID]
+) -> int:
+    values: dict[str, Any] = {"name": str(job_id), "directions": list(directions), "next_number": 1}
+    values["user_attrs"] = {"warm_start": [str(job) for job in earlier]} if earlier else {}
     study: int = connection.execute(insert(StudyRow).values(values).returning(StudyRow.id)).scalar_one()
     return study
 

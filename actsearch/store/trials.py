@@ -17,7 +17,7 @@ from actsearch.schemas import ActivationSpec, CurvePoint, Failure, FailureReason
 
 COLUMNS = """t.id AS internal_id, t.uid, j.id AS job_id, t.number, t.state, t.value, t.is_baseline, t.family,
     t.activations, t.params, t.metrics, t.failure_reason, t.failure_detail, t.attempt, t.worker, t.started_at,
-    t.finished_at"""
+    t.finished_at, t.user_attrs ->> 'warm_start' AS warm_start"""
 
 Sort = Literal["number", "-number", "value", "-value"]
 
@@ -101,6 +101,7 @@ def to_trial(row: Row[Any], curve: Mapping[str, Any] | None = None) -> Trial:
         metrics=finite(row.metrics),
         curve=_curve(curve or {}),
         failure=failure,
+        warm_start=row.warm_start,
         attempt=row.attempt,
         worker=row.worker,
         started_at=row.started_at,

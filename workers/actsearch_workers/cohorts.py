@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 from actsearch.errors import InvalidRequest, TrainingError
 from actsearch.schemas import FailureReason, JobRequest, JobState, Scalar
 from actsearch.search import PreparedJob, input_spec
+from actsearch.search.shape import Source
 from actsearch.space import Suggestion
 from actsearch.store import OptunaStorage, claims, jobs
 from actsearch.tasks import get_task, load
@@ -45,6 +46,7 @@ class Context:
 
     Args:
         fits: the most trials that have not run out of memory together; halved when they do.
+        sources: what earlier jobs found (`memory`); None before they are read.
     """
 
     engine: Engine
@@ -54,6 +56,7 @@ class Context:
     device: str
     control: Control
     fits: float = field(default=math.inf)
+    sources: list[Source] | None = None
 
     @property
     def request(self) -> JobRequest:

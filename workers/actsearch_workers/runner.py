@@ -25,6 +25,7 @@ from actsearch_workers.admission import admitted
 from actsearch_workers.cohorts import CohortStopped, Context, Member, size_for, train_members
 from actsearch_workers.control import Control
 from actsearch_workers.handback import fail_cancelled, give_back
+from actsearch_workers.memory import propose_remembered, sources_of
 from actsearch_workers.messages import Run
 
 
@@ -100,11 +101,13 @@ def _stop_at_regret_bound(context: Context) -> None:
 
 
 def _study(context: Context, first_number: int) -> optuna.Study:
+    request, space = context.request, context.prepared.space
+    sources = sources_of(context)
     return optuna.load_study(
         study_name=str(context.order.job_id),
         storage=context.storage,
-        sampler=make_sampler(context.request.sampler, context.request.seed, first_number, context.prepared.space),
-        pruner=make_pruner(context.request.pruner, context.request.training.epochs, context.request.seed),
+        sampler=make_sampler(request.sampler, request.seed, first_number, space, sources),
+        pruner=make_pruner(request.pruner, request.training.epochs, request.seed),
     )
 
 
@@ -112,6 +115,8 @@ def _propose(context: Context, study: optuna.Study, claim: claims.Claim) -> Memb
     turn = None if claim.activations else baseline_turn(context.prepared, claim.number)
     if turn is not None:  # as Optuna's own `enqueue_trial` does it
         context.storage.set_trial_system_attr(claim.trial_id, "fixed_params", dict(turn))
+    elif not claim.activations:
+        propose_remembered(context, claim)
     trial = claimed_trial(study, claim.trial_id)
     suggestion = suggest(trial, context.prepared.space)
     if claim.activations:

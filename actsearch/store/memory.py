@@ -1,0 +1,70 @@
+"""Memory across jobs: which earlier ones a new job may learn from, and what they found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from actsearch.errors import FieldProblem, InvalidRequest
+from actsearch.schemas import JobRequest, ObjectiveInfo
+
+_JOBS, _TRIALS = 5, 200
+
+_ALIKE = """
+    SELECT id FROM jobs WHERE architecture = :architecture AND task = :task AND metric = :metric
+        AND direction = :direction AND state = 'completed' ORDER BY finished_at DESC, id LIMIT :jobs
+"""
+
+_FOUND = """
+    SELECT t.params, CASE WHEN j.direction = 'maximize' THEN t.value ELSE -t.value END AS score
+    FROM jobs j JOIN trials t USING (study_id)
+    WHERE j.id = :job AND t.state = 'complete' AND t.value > '-Infinity' AND t.value < 'Infinity'
+    ORDER BY score DESC, t.number LIMIT :trials
+"""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The best complete trials of an earlier job, best first: Optuna's parameters and a score, larger better."""
+
+    job_id: UUID
+    trials: Sequence[tuple[Mapping[str, Any], float]]
+
+
+def jobs_to_learn_from(connection: Connection, request: JobRequest, objective: ObjectiveInfo) -> list[UUID]:
+    """The jobs that `request.warm_start` means: those named, or (`auto`) the last completed ones of the same
+    architecture, task and objective. Decided when a job is created, so that what ends later does not change it.
+
+    Raises:
+        InvalidRequest: a job that is named does not exist.
+    """
+    if request.warm_start == "off":
+        return []
+    if request.warm_start == "auto":
+        values = {"architecture": request.architecture.name, "task": request.task.name, "jobs": _JOBS}
+        values |= {"metric": objective.metric, "direction": objective.direction}
+        return list(connection.execute(text(_ALIKE), values).scalars())
+    named = list(dict.fromkeys(request.warm_start))
+    known = set(connection.execute(text("SELECT id FROM jobs WHERE id = ANY(:ids)"), {"ids": named}).scalars())
+    problems = [
+        FieldProblem(f"warm_start.{place}", f"there is no job {job_id}")
+        for place, job_id in enumerate(request.warm_start)
+        if job_id not in known
+    ]
+    if problems:
+        raise InvalidRequest(*problems)
+    return named
+
+
+def remembered(connection: Connection, job_ids: Sequence[UUID]) -> list[Memory]:
+    """What earlier jobs found; those that found nothing (or were deleted since) are left out."""
+    found = []
+    for job_id in job_ids:
+        rows = connection.execute(text(_FOUND), {"job": job_id, "trials": _TRIALS}).all()
+        if rows:
+            found.append(Memory(job_id, [(row.params, row.score) for row in rows]))
+    return found
