@@ -125,6 +125,29 @@ def random_median(count: int, top: int) -> int:
     return next(m for m in range(1, count) if 1 - math.comb(count - top, m) / math.comb(count, m) >= 0.5)
 
 
+def proposal_milliseconds(cohort: int, trials: int = 1000) -> float:
+    """Processor time of a proposal of `shape` in a cohort, at so many finished trials with a learning rate each."""
+    learning_rate = {"low": 1e-4, "high": 1e-1, "log": True}
+    request = JobRequest.model_validate({"task": "digits", "space": {"training": {"learning_rate": learning_rate}}})
+    space, rng = compile_space(request, ["network"], []), np.random.default_rng(0)
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(trials):
+        trial = study.ask()
+        suggest(trial, space)
+        study.tell(trial, float(rng.random()))
+    taken = []
+    for seed in range(4):
+        study.sampler = ShapeSampler(seed, space)
+        asked = [study.ask() for _ in range(cohort)]
+        started = time.process_time()
+        for trial in asked:
+            suggest(trial, space)
+        taken.append(1000 * (time.process_time() - started) / cohort)
+        for trial in asked:
+            study.tell(trial, 0.5)
+    return statistics.median(taken[1:])  # the first computes the features of all trials, once a process
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a smaller table and fewer repeats; about 15 minutes")
@@ -146,7 +169,9 @@ def main() -> None:
             ]
             found[name] = statistics.median(r["evaluations"] for results in per_pair for r in results)
             _show(name, per_pair, time.monotonic() - started)
-    print(json.dumps({"top1_evals": found}))
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    cost = {str(cohort): round(proposal_milliseconds(cohort), 2) for cohort in (10, 64)}
+    print(json.dumps({"top1_evals": found, "shape_ms_a_proposal_by_cohort": cost}))
 
 
 def _show(name: str, per_pair: Sequence[Sequence[Mapping[str, Any]]], seconds: float) -> None:
