@@ -26,6 +26,7 @@ from actsearch.store import claims, evaluations, jobs, ranking, stopping, trials
 from actsearch.tasks import get_task, load
 from actsearch.training import Cohort, Outcome, Plan, Rung, train
 from actsearch_workers.cohorts import CohortStopped, Context, candidate_of
+from actsearch_workers.measuring import costs_of
 
 log = structlog.get_logger()
 
@@ -165,7 +166,14 @@ def _outcomes(context: Context, claimed: Sequence[evaluations.Claimed]) -> list[
     training = request.training.model_copy(update={"seed": claimed[0].seed, "epochs": epochs})
     dataset = load(request.task.name, request.task.parameters)
     plan = Plan(training, device=context.device)
-    return train(cohort, get_task(request.task.name), dataset, plan, lambda rung: _on_rung(context, claimed, rung))
+    return train(
+        cohort,
+        get_task(request.task.name),
+        dataset,
+        plan,
+        lambda rung: _on_rung(context, claimed, rung),
+        on_complete=costs_of(request, context.device),
+    )
 
 
 def _on_rung(context: Context, claimed: Sequence[evaluations.Claimed], rung: Rung) -> list[bool]:
