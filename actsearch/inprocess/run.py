@@ -254,4 +254,5 @@ def _candidate(request: JobRequest, suggestion: Suggestion) -> Candidate:
     def chosen(name: str) -> float:
         return float(suggestion.training.get(name, getattr(request.training, name)))
 
-    return Candidate(suggestion.activations, chosen("learning_rate"), chosen("weight_decay"), chosen("momentum"))
+    names = ("learning_rate", "weight_decay", "momentum", "initial_scale")
+    return Candidate(suggestion.activations, *map(chosen, names))

@@ -141,6 +141,9 @@ class Constraints(Schema):
     max_parameters: Annotated[int, Field(ge=1)] | None = None
 
 
+SearchedTraining = Literal["learning_rate", "weight_decay", "momentum", "initial_scale"]
+
+
 class SearchSpace(Schema):
     """What is searched.
 
@@ -149,14 +152,15 @@ class SearchSpace(Schema):
             both named and tagged is as the name says.
         placement: whether sites share one choice (`network`), one a `stage`, or one a `layer`.
         architecture: architecture parameters to search, by name.
-        training: training hyperparameters to search, by name (`learning_rate`, `weight_decay`, `momentum`).
+        training: training hyperparameters to search, by name (`learning_rate`, `weight_decay`, `momentum`,
+            `initial_scale`).
         constraints: what every trial must keep to.
     """
 
     families: Literal["all"] | Annotated[list[Families], Field(min_length=1)] = "all"
     placement: Placement = Placement.network
     architecture: dict[str, Range | Choices] = Field(default_factory=dict)
-    training: dict[Literal["learning_rate", "weight_decay", "momentum"], Range | Choices] = Field(default_factory=dict)
+    training: dict[SearchedTraining, Range | Choices] = Field(default_factory=dict)
     constraints: Constraints = Constraints()
 
 
@@ -173,22 +177,24 @@ class Training(Schema):
     Args:
         epochs: passes over the training part; a pruner may stop a trial earlier.
         batch_size: samples a step.
-        optimizer: `adamw` or `sgd`.
+        optimizer: `adamw`, `adam` or `sgd`.
         learning_rate: step size, > 0.
-        weight_decay: decoupled for AdamW, L2 for SGD; >= 0.
+        weight_decay: decoupled for AdamW, L2 for Adam and SGD; >= 0.
         momentum: SGD only, in [0, 1).
-        schedule: `constant` or `cosine` (to zero over `epochs`).
+        schedule: `constant`, `cosine` (to zero over `epochs`) or `one_cycle` (up over the first 30 %, then to zero).
+        initial_scale: what the initial weights are multiplied with, > 0; 1 keeps the signal from layer to layer.
         gradient_clip: largest gradient norm of a trial; None for no clipping.
         seed: seed of initial weights and batches, the same for every trial of the job.
     """
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
     batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 64
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: Annotated[Number, Field(gt=0, le=1000)] = 1e-3
     weight_decay: Annotated[Number, Field(ge=0, le=1000)] = 0.0
     momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
+    initial_scale: Annotated[Number, Field(gt=0, le=100)] = 1.0
     gradient_clip: Annotated[Number, Field(gt=0)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 

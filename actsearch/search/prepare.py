@@ -49,7 +49,13 @@ from actsearch.tasks import resolve_parameters as resolve_task_parameters
 
 Checked = TypeVar("Checked")
 
-_TRAINING_LIMITS = {"learning_rate": (0.0, 1000.0), "weight_decay": (0.0, 1000.0), "momentum": (0.0, 1.0)}
+_TRAINING_LIMITS = {
+    "learning_rate": (0.0, 1000.0),
+    "weight_decay": (0.0, 1000.0),
+    "momentum": (0.0, 1.0),
+    "initial_scale": (0.0, 100.0),
+}
+_ABOVE_ZERO = ("learning_rate", "initial_scale")
 
 
 @dataclass(frozen=True)
@@ -314,7 +320,7 @@ def _space_problems(request: JobRequest, architecture: Architecture) -> Iterator
         yield from _architecture_problems(f"space.architecture.{name}", name, searched, declared)
     for name, searched in request.space.training.items():
         low, high = _TRAINING_LIMITS[name]
-        yield from _limit_problems(f"space.training.{name}", searched, low, high, open_low=name == "learning_rate")
+        yield from _limit_problems(f"space.training.{name}", searched, low, high, open_low=name in _ABOVE_ZERO)
         if name == "momentum" and request.training.optimizer != "sgd":
             yield FieldProblem("space.training.momentum", "only sgd has a momentum; set training.optimizer to sgd")
 

@@ -1,4 +1,4 @@
-"""SGD and AdamW for K trials at once: one matrix of parameters, a row a trial, with rates of its own.
+"""SGD, Adam and AdamW for K trials at once: one matrix of parameters, a row a trial, with rates of its own.
 
 They follow torch.optim's arithmetic, so that a trial takes the same steps in a cohort as alone.
 """
@@ -31,10 +31,10 @@ class StackedOptimiser(Protocol):
 
 
 def stacked_optimiser(name: str, candidates: Sequence[Candidate], parameters: Tensor, decayed: int) -> StackedOptimiser:
-    """The optimiser called `name` (`sgd` or `adamw`) for `parameters` (K, P) of K candidates."""
+    """The optimiser called `name` (`sgd`, `adam` or `adamw`) for `parameters` (K, P) of K candidates."""
     if name == "sgd":
         return StackedSGD(candidates, parameters, decayed)
-    return StackedAdamW(candidates, parameters, decayed)
+    return StackedAdam(candidates, parameters, decayed, decoupled=name == "adamw")
 
 
 def clip_rows(gradient: Tensor, largest: float) -> None:
@@ -69,10 +69,11 @@ class StackedSGD:
         self._velocity = self._velocity[rows]
 
 
-class StackedAdamW:
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019)."""
+class StackedAdam:
+    """Adam (Kingma & Ba 2015), with L2 or with decoupled weight decay (AdamW: Loshchilov & Hutter 2019)."""
 
-    def __init__(self, candidates: Sequence[Candidate], parameters: Tensor, decayed: int) -> None:
+    def __init__(self, candidates: Sequence[Candidate], parameters: Tensor, decayed: int, *, decoupled: bool) -> None:
+        self._decoupled = decoupled
         self._rate = _column([c.learning_rate for c in candidates], parameters)
         self._decay = _column([c.weight_decay for c in candidates], parameters)
         self._mean = torch.zeros_like(parameters)
@@ -81,9 +82,16 @@ class StackedAdamW:
         self._steps = 0
 
     def step(self, parameters: Tensor, gradient: Tensor, factor: float) -> None:
-        """Step: p = (1 - rate decay) p - rate m' / (sqrt(s') + eps), m' and s' the bias-corrected moments."""
+        """Step: p = p - rate m' / (sqrt(s') + eps), m' and s' the bias-corrected moments; decay before it.
+
+        Decoupled, p = (1 - rate decay) p; else g = g + decay p.
+        """
         self._steps += 1
-        parameters[:, : self._decayed].mul_(1 - factor * self._rate * self._decay)
+        weights = parameters[:, : self._decayed]
+        if self._decoupled:
+            weights.mul_(1 - factor * self._rate * self._decay)
+        else:
+            gradient[:, : self._decayed].addcmul_(weights, self._decay)
         self._mean.lerp_(gradient, 1 - BETAS[0])
         self._square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
         denominator = torch.sqrt(self._square, out=gradient)

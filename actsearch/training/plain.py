@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.utils.hooks import RemovableHandle
 
 from actsearch.schemas import Training
@@ -113,7 +113,8 @@ def optimiser(module: nn.Module, candidate: Candidate, name: str) -> Optimizer:
     ]
     if name == "sgd":
         return SGD(groups, lr=candidate.learning_rate, momentum=candidate.momentum)
-    return AdamW(groups, lr=candidate.learning_rate)
+    kind = AdamW if name == "adamw" else Adam
+    return kind(groups, lr=candidate.learning_rate)
 
 
 def _slopes(activation: SiteActivation, x: Tensor) -> Tensor:

@@ -29,10 +29,20 @@ def prepared_modules(
     return modules, failed
 
 
+def _scale(module: nn.Module, factor: float) -> None:
+    """Multiply the initial weights, not biases, norms and the activations' own parameters."""
+    if factor != 1.0:
+        with torch.no_grad():
+            for value in module.parameters():
+                if value.dim() > 1:
+                    value.mul_(factor)
+
+
 def _rehearsed(cohort: Cohort, candidate: Candidate, task: Task, dataset: Dataset, seed: int) -> nn.Module:
     """The module of a candidate, after a forward and a backward pass on two samples that leave no trace in it."""
     spec = InputSpec(dataset.input_kind, dataset.input_shape, dataset.outputs)
     module = build_module(cohort.architecture, cohort.parameters, spec, candidate.activations, seed)
+    _scale(module, candidate.initial_scale)
     buffers = {name: value.clone() for name, value in module.named_buffers()}
     batch = tuple(tensor[:_REHEARSED].cpu() for tensor in dataset.train)
     loss = task.loss(lambda x: functional_call(module, buffers, (x,)), batch)

@@ -18,14 +18,16 @@ class Candidate:
     Args:
         activations: what each site group computes. Keys: `network` (all sites), or stage names, or site names.
         learning_rate: step size of the optimiser, > 0.
-        weight_decay: decoupled for AdamW, L2 for SGD, >= 0.
+        weight_decay: decoupled for AdamW, L2 for Adam and SGD, >= 0.
         momentum: SGD only, in [0, 1).
+        initial_scale: what the initial weights (parameters of two axes and more) are multiplied with, > 0.
     """
 
     activations: Mapping[str, ActivationSpec]
     learning_rate: float
     weight_decay: float
     momentum: float
+    initial_scale: float = 1.0
 
 
 @dataclass(frozen=True)

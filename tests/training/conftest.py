@@ -95,9 +95,10 @@ def candidate() -> Callable[..., Candidate]:
         decay: float = 0.0,
         momentum: float = 0.9,
         learned: Any = None,
+        scale: float = 1.0,
         **parameters: float,
     ) -> Candidate:
         spec = ActivationSpec(family=family, parameters=parameters, learned=learned)
-        return Candidate({"network": spec}, rate, decay, momentum)
+        return Candidate({"network": spec}, rate, decay, momentum, scale)
 
     return make

@@ -23,7 +23,7 @@ def mixed(candidate: Any) -> list[Candidate]:
         candidate("prelu", rate=0.02, decay=0.1),
         candidate("leaky_relu", slope=0.3, momentum=0.5),
         candidate("rrelu", rate=0.01),
-        candidate("gelu", rate=0.005, decay=0.01),
+        candidate("gelu", rate=0.005, decay=0.01, scale=0.5),
         candidate("leaky_relu", slope=0.1, rate=0.003),
         candidate("prelu", rate=0.01, learned="scalar", slope=0.1),
         candidate("elu", alpha=0.7, momentum=0.0),
@@ -59,6 +59,7 @@ NETWORKS = [
     [
         {"optimizer": "adamw", "schedule": "cosine"},
         {"optimizer": "sgd", "gradient_clip": 1.0},
+        {"optimizer": "adam", "schedule": "one_cycle"},
     ],
     ids=lambda t: t["optimizer"],
 )
@@ -216,3 +217,32 @@ def test_digits_are_learned(candidate: Any) -> None:
 
     assert all(outcome.metrics["test_accuracy"] > 0.9 for outcome in outcomes)
     assert all(0 <= outcome.metrics["dead_fraction"] < 0.5 for outcome in outcomes)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_among_sixty_three_others_a_trial_learns_the_same(train_toy: Any, candidate: Any, optimizer: str) -> None:
+    names = ["relu", "leaky_relu", "elu", "gelu", "prelu", "tanh", "rrelu", "swish"]
+    candidates = [
+        candidate(names[place % 8], rate=0.002 * (1 + place % 5), decay=0.01 * (place % 3), scale=1 - place / 200)
+        for place in range(64)
+    ]
+
+    together = train_toy(candidates, epochs=2, optimizer=optimizer)
+
+    for place in (0, 6, 12, 29, 63):
+        alone = train_toy([candidates[place]], epochs=2, optimizer=optimizer)
+        assert_same_curve(alone.curves[0], together.curves[place])
+
+
+def test_a_placement_by_layer_mixes_the_order_of_families(train_toy: Any) -> None:
+    specs = [ActivationSpec(family=name) for name in ("relu", "tanh", "prelu", "gelu", "rrelu")]
+    candidates = [
+        Candidate({"layer1": specs[p % 5], "layer2": specs[(p * 3) % 5], "layer3": specs[(p * p) % 5]}, 0.01, 0.0, 0.9)
+        for p in range(12)
+    ]
+
+    together = train_toy(candidates, parameters={"depth": 3, "width": 8}, epochs=2, optimizer="sgd")
+
+    for place, one in enumerate(candidates):
+        alone = train_toy([one], parameters={"depth": 3, "width": 8}, epochs=2, optimizer="sgd")
+        assert_same_curve(alone.curves[0], together.curves[place])

@@ -27,10 +27,11 @@ def reference(name: str, candidate: Candidate, weights: torch.Tensor, slots: tor
     groups = [{"params": [weights], "weight_decay": candidate.weight_decay}, {"params": [slots], "weight_decay": 0.0}]
     if name == "sgd":
         return torch.optim.SGD(groups, lr=candidate.learning_rate, momentum=candidate.momentum)
-    return torch.optim.AdamW(groups, lr=candidate.learning_rate)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
+    return kind(groups, lr=candidate.learning_rate)
 
 
-@pytest.mark.parametrize("name", ["sgd", "adamw"])
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
 @given(cohort=st.lists(candidates, min_size=1, max_size=4), seed=st.integers(0, 99), clip=st.booleans())
 def test_each_row_takes_the_steps_of_torch(name: str, cohort: list[Candidate], seed: int, clip: bool) -> None:
     generator = torch.Generator().manual_seed(seed)

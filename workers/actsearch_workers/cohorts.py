@@ -168,6 +168,7 @@ def candidate_of(request: JobRequest, suggestion: Suggestion) -> Candidate:
         learning_rate=chosen("learning_rate"),
         weight_decay=chosen("weight_decay"),
         momentum=chosen("momentum"),
+        initial_scale=chosen("initial_scale"),
     )
 
 
