@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-
 _RISE, _START, _FINAL = 0.3, 1 / 25, 1 / 25e4
 
 
@@ -13,8 +12,8 @@ def learning_rate_factor(schedule: str, step: int, steps: int) -> float:
 
     Args:
         schedule: `constant`; `cosine` (from 1 towards 0 over `steps`; Loshchilov & Hutter 2017, without restarts); or
-            `one_cycle` (from 1/25 up to 1 over the first 30 %, then down to 4e-6, in half cosines; Smith & Topin 2018, as
-            torch's `OneCycleLR` has it).
+            `one_cycle` (from 1/25 up to 1 over the first 30 %, then down to 4e-6, in half cosines; Smith & Topin 2018,
+            as torch's `OneCycleLR` has it).
         step: steps done so far, from 0.
         steps: steps in the whole training.
     """

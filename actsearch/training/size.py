@@ -12,10 +12,10 @@ from actsearch.training.build import EVERYWHERE, build_module
 
 # Measured on one CPU thread (AMD EPYC with AVX-512), batches of 64, eight families mixed, SGD; the thread's own best
 # milliseconds a trial-step, plain against stacked: mlp of width 32 (5 k numbers a trial) 0.24 against 0.08 at K = 64;
-# width 64 (13 k) 0.27 and 0.17; width 128 (44 k) 0.38 and 0.45; width 256 (150 k) 0.79 and 1.35 at 16, 2.8 at 64; convnet
-# of 8 channels (5 k) 1.3 and 1.0. From some 30 k numbers a trial on, plain training is as fast: its products fill the
-# core, while a stack's parameters and gradients leave the caches between two steps. Below 8 trials the cost of calling
-# the stacked operations eats the gain.
+# width 64 (13 k) 0.27 and 0.17; width 128 (44 k) 0.38 and 0.45; width 256 (150 k) 0.79 and 1.35 at 16, 2.8 at 64;
+# convnet of 8 channels (5 k) 1.3 and 1.0. From some 30 k numbers a trial on, plain training is as fast: its products
+# fill the core, while a stack's parameters and gradients leave the caches between two steps. Below 8 trials the cost of
+# calling the stacked operations eats the gain.
 _CPU_LARGEST = 2**15
 _CPU_NUMBERS = 2**20
 _CPU_MOST = 64
@@ -36,8 +36,8 @@ def cohort_size(
     """How many trials of an architecture to train together: between 1 and `limit`.
 
     As many as keep their trained numbers together below a bound of the device (2^20 on a CPU), at most 64 on a CPU and
-    128 on a GPU; on a CPU one alone where fewer than 8 would fit or one has more than 2^15 trained numbers, because plain
-    training is faster then.
+    128 on a GPU. On a CPU one alone where fewer than 8 would fit, or one has more than 2^15 trained numbers: plain
+    training is as fast then.
 
     Args:
         device: `cpu`, `cuda:0` ...
