@@ -5,7 +5,7 @@
 (b) `sequential`: one trial after another in plain PyTorch, with all cores as threads.
 (c) `processes`: as many single-threaded processes as cores, each one trial after another in plain PyTorch.
 
-All three run the three in turn for a while, several rounds; figures are medians over rounds, ratios medians of each
+They take turns, a while each, several rounds; figures are medians over rounds, ratios medians of each
 round's own ratio. (b) and (c) use torch.nn's own activations. On a GPU (c) is 4 processes that share it.
 
     python benchmarks/cohort.py [--quick] [--models mlp,convnet] [--rounds 5] [--seconds 2]
@@ -76,6 +76,12 @@ def all_rows(*, quick: bool) -> list[Row]:
         Row("mlp", width, k, "digits", "mlp", {"depth": 3, "width": width}) for width in (32, 64, 256) for k in sizes
     ]
     rows += [Row("convnet", 8, k, "digits", "convnet", {"channels": 8}) for k in sizes]
+    if not quick:
+        rows += [
+            Row("resnet", 16, 8, "digits", "resnet", {"blocks": 3}),
+            Row("vit", 32, 8, "digits", "vit", {}),
+            Row("transformer_lm", 32, 8, "text", "transformer_lm", {}),
+        ]
     return rows
 
 
@@ -150,8 +156,11 @@ def serve(pipe: Connection, kind: str, device: str, threads: int) -> None:
     if kind == "cohort":
         keep_freed_memory()
     known: tuple[Row, Iterator[int]] | None = None
-    while (order := pipe.recv()) is not None:
-        row, seconds = order
+    while True:
+        try:
+            row, seconds = pipe.recv()
+        except EOFError:
+            return
         if known is None or known[0] != row:
             known = (row, CONTENDERS[kind](row, device))
             rate(known[1], min(1.0, seconds), device)  # warm up

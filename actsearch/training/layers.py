@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from actsearch.architectures.convolution import AveragePool
 from actsearch.architectures.dropout import Dropout
+from actsearch.training.build import SiteActivation
 from actsearch.training.sites import StackedSite
 
 Named = Mapping[str, Tensor]
@@ -56,6 +57,16 @@ def layers_of(template: nn.Module) -> Layers | None:
     """The template as a chain of layers; None if it holds anything but what is known here."""
     chain = _chain("", template)
     return None if chain is None else Layers(chain)
+
+
+def is_chain(module: nn.Module) -> bool:
+    """Whether a module from `build_module` can be written out layer by layer."""
+    if type(module) is nn.Sequential:
+        return all(is_chain(child) for child in module.children())
+    if isinstance(module, SiteActivation):
+        return True
+    make = _KNOWN.get(type(module))
+    return make is not None and make(module) is not None
 
 
 def _chain(path: str, module: nn.Module) -> list[tuple[str, Layer]] | None:

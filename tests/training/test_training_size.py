@@ -23,6 +23,13 @@ def test_small_networks_are_stacked_and_large_ones_are_not() -> None:
     assert size(512, device="cuda:0") > 1
 
 
+def test_networks_that_need_vmap_train_alone_on_a_cpu() -> None:
+    small = {"channels": 4, "blocks": 1}
+    assert cohort_size("resnet", small, DIGITS, device="cpu", limit=64) == 1
+    assert cohort_size("resnet", small, DIGITS, device="cuda:0", limit=64) == 64
+    assert cohort_size("convnet", {"channels": 4, "norm": "batch"}, DIGITS, device="cpu", limit=64) == 64
+
+
 def test_a_handful_is_not_worth_stacking_on_a_cpu() -> None:
     assert [size(32, limit=limit) for limit in (1, 7, 8, 20)] == [1, 1, 8, 20]
     assert size(32, limit=5, device="cuda:0") == 5
