@@ -33,12 +33,14 @@ class _Batch:
     Args:
         trials: by id, as the block sees them.
         changed: ids of those that were written to.
+        fixed: answers to questions about what never changes.
         studies: all trials of the studies that were asked for, as they were then, by id in order of number.
     """
 
     trials: dict[int, FrozenTrial]
     changed: set[int] = field(default_factory=set)
     studies: dict[int, dict[int, FrozenTrial]] = field(default_factory=dict)
+    fixed: dict[tuple[Any, ...], Sequence[Any]] = field(default_factory=dict)
 
 
 class OptunaStorage(BaseStorage):
@@ -95,15 +97,24 @@ class OptunaStorage(BaseStorage):
 
     def get_study_id_from_name(self, study_name: str) -> int:
         """See Optuna."""
-        return int(self._one("SELECT id FROM studies WHERE name = :name", name=study_name)[0])
+        return int(self._fixed("SELECT id FROM studies WHERE name = :name", name=study_name)[0])
 
     def get_study_name_from_id(self, study_id: int) -> str:
         """See Optuna."""
-        return str(self._one("SELECT name FROM studies WHERE id = :id", id=study_id)[0])
+        return str(self._fixed("SELECT name FROM studies WHERE id = :id", id=study_id)[0])
+
+    def _fixed(self, query: str, **values: Any) -> Sequence[Any]:
+        """What never changes of a study: inside a batch asked only once (Hyperband asks for every trial)."""
+        if self._batch is None:
+            return self._one(query, **values)
+        key = (query, *values.values())
+        if key not in self._batch.fixed:
+            self._batch.fixed[key] = self._one(query, **values)
+        return self._batch.fixed[key]
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
         """See Optuna."""
-        (directions,) = self._one("SELECT directions FROM studies WHERE id = :id", id=study_id)
+        (directions,) = self._fixed("SELECT directions FROM studies WHERE id = :id", id=study_id)
         return [StudyDirection[name.upper()] for name in directions]
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:

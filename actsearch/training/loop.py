@@ -20,7 +20,7 @@ from actsearch.training.diagnostics import activation_sparsity, columns, dead_fr
 from actsearch.training.environment import device_name, forget_peak_memory, peak_memory, versions
 from actsearch.training.failures import failure_reason
 from actsearch.training.network import Trials
-from actsearch.training.noise import derived_seed, preserved_noise
+from actsearch.training.noise import derived_seed, preserved_noise, seed_noise
 from actsearch.training.plain import PlainTrial
 from actsearch.training.preparation import prepared_modules
 from actsearch.training.schedule import learning_rate_factor
@@ -142,7 +142,7 @@ class _Run:
         total = torch.zeros((), device=self._train[0].device)
         steps = steps_per_epoch(len(self._train[0]), self._batch_size)
         for step, batch in enumerate(batches(self._train, self._batch_size, self._training.seed, epoch)):
-            torch.manual_seed(derived_seed(self._training.seed, "noise", epoch, step))
+            seed_noise(derived_seed(self._training.seed, "noise", epoch, step), batch[0].device)
             done = (epoch - 1) * steps + step
             factor = learning_rate_factor(self._training.schedule, done, self._training.epochs * steps)
             total = total + self._trials.step(batch, factor)

@@ -20,6 +20,17 @@ def derived_seed(*parts: int | str) -> int:
     return int.from_bytes(digest, "big") >> 1
 
 
+def seed_noise(seed: int, device: torch.device) -> None:
+    """Seed the global generators of the CPU and of `device`.
+
+    `torch.manual_seed` seeds every kind of accelerator, and where one is not there it notes the caller's stack for
+    later, in milliseconds: as long as a step.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
 @contextmanager
 def preserved_noise(device: torch.device) -> Iterator[None]:
     """Whatever happens inside leaves torch's global generators of the CPU and of `device` as they were."""
@@ -33,5 +44,5 @@ def site_noise(site: str, device: torch.device) -> Iterator[None]:
     """Inside, random numbers come from a stream that depends on the step's seed and on the site."""
     seed = derived_seed(torch.initial_seed(), site)
     with preserved_noise(device):
-        torch.manual_seed(seed)
+        seed_noise(seed, device)
         yield
