@@ -70,7 +70,8 @@ class Difference(Schema):
     """A finalist compared with the baseline, seed by seed, on one part of the data; positive is better.
 
     The baseline is trained with its own best settings and, where these differ, with the finalist's: a finalist is
-    better only if it beats both, and worse only if it loses to both. What is told is the comparison nearer to that.
+    better only if it beats both, and worse only if it loses to both. Told is then the smaller of the differences, else
+    the comparison that shows less.
 
     Args:
         metric: what is compared, `validation_accuracy` or `test_accuracy`, say.

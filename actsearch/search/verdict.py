@@ -179,9 +179,16 @@ class _Pair:
 
 @dataclass(frozen=True)
 class _Contest:
-    """A finalist against the baseline: the comparison that is told, and the p value that decides."""
+    """A finalist against the baseline, with one arm or two.
 
-    told: _Pair
+    Args:
+        nearest: the comparison with the difference nearer to a tie: what may be claimed when both are shown.
+        weakest: the one with the largest p value, which keeps them from being shown.
+        p: the p value that decides.
+    """
+
+    nearest: _Pair
+    weakest: _Pair
     p: float
 
 
@@ -197,7 +204,8 @@ def _contest(entrant: Entrant, baseline: Replicates, metric: str, sign: float, l
     loses = all(pair.comparison.difference < 0 for pair in found)
     agree = loses or all(pair.comparison.difference > 0 for pair in found)
     # Better (or worse) than both arms: the union of the hypotheses to reject, so the largest p decides, uncorrected.
-    return _Contest(found[-1] if loses else found[0], max(pair.comparison.p for pair in found) if agree else 1.0)
+    weakest = max(found, key=lambda pair: pair.comparison.p)
+    return _Contest(found[-1] if loses else found[0], weakest, weakest.comparison.p if agree else 1.0)
 
 
 def _pair(
@@ -224,18 +232,19 @@ def _differences(
     # A finalist without a comparison still counts for the correction: it was one of those that might have won.
     corrected = holm([1.0 if contest is None else contest.p for contest in contests])
     return [
-        None if contest is None else _difference(contest.told, p, one.own, metric=metric, alpha=alpha, level=level)
+        None if contest is None else _difference(contest, p, one.own, metric=metric, alpha=alpha, level=level)
         for contest, p, one in zip(contests, corrected, finalists, strict=True)
     ]
 
 
 def _difference(
-    pair: _Pair, corrected: float, one: Replicates, *, metric: str, alpha: float, level: float
+    contest: _Contest, corrected: float, one: Replicates, *, metric: str, alpha: float, level: float
 ) -> Difference:
-    found = pair.comparison
-    outcome = decide(found, corrected, alpha)
+    outcome = decide(contest.nearest.comparison, corrected, alpha)
     if one.failed and outcome is Outcome.better:
         outcome = Outcome.no_difference  # on the seeds that are missing it was worse than any
+    pair = contest.nearest if outcome is not Outcome.no_difference else contest.weakest
+    found = pair.comparison
     unit = metric.removeprefix("validation_").removeprefix("test_")
     return Difference(
         metric=metric,
