@@ -29,5 +29,6 @@ def configure_logging(settings: Settings) -> None:
             *rendering,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Looked up anew each time: whoever replaces standard error (a test, a supervisor) may close the old one.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )

@@ -76,4 +76,5 @@ def test_so_are_those_about_what_exists(
     case.path_parameters = {"job_id": job["id"]} if "job_id" in case.path else {"trial_id": trial["id"]}
     # A made-up id may have been what made the case a wrong one.
     answer = case.call_and_validate(checks=[check for check in CHECKS if check is not negative_data_rejection])
-    assert answer.status_code != 404
+    # A report may have no such chart (yet).
+    assert answer.status_code != 404 or "chart" in (case.query or {})

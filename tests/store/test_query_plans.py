@@ -84,7 +84,7 @@ def test_the_best_trials_cost_no_more_than_they_are(module_engine: Engine, job: 
 def test_other_studies_cost_nothing(module_engine: Engine, job: UUID) -> None:
     for call in (
         lambda c: ranking.rank_trials(c, job, 20),  # the baseline's rank is counted, in the index
-        lambda c: ranking.rank_families(c, job, 20),
+        lambda c: ranking.rank_families(c, job, 20),  # reads the study for its best, its baseline and its spread
         lambda c: jobs.get_job(c, job, 30),
     ):
-        assert _rows_touched(module_engine, call) <= 2 * TRIALS + 100
+        assert _rows_touched(module_engine, call) <= 3 * TRIALS + 100 < STUDIES * TRIALS

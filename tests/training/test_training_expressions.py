@@ -10,7 +10,8 @@ import torch
 
 from actsearch.activations import Activation
 from actsearch.measures.costs import activation_cost
-from actsearch.schemas import ActivationSpec, JobRequest, Sampler
+from actsearch.schemas import ActivationSpec, JobRequest
+from actsearch.schemas.samplers import RandomSampler
 from actsearch.search import make_sampler, prepare
 from actsearch.space import suggest
 from actsearch.training import Candidate
@@ -63,7 +64,7 @@ def test_their_cost_can_be_told() -> None:
 def test_what_a_search_proposes_from_a_grammar_trains_or_fails_alone(train_toy: Any) -> None:
     space = {"families": ["relu", {"name": "grammar", "depth": 2, "learned": "scalar"}], "placement": "layer"}
     prepared = prepare(JobRequest.model_validate({"task": "digits", "space": space, "sampler": "random"}))
-    study = optuna.create_study(sampler=make_sampler(Sampler(name="random"), 3, 0))
+    study = optuna.create_study(sampler=make_sampler(RandomSampler(), 3, 0))
     proposed = [suggest(study.ask(), prepared.space) for _ in range(24)]
     trained = train_toy(
         [Candidate(one.activations, 0.003, 0.0, 0.9) for one in proposed],
