@@ -10,11 +10,11 @@ from importlib.metadata import entry_points
 
 
 def load_plugins(group: str) -> None:
-    """Import what installed packages name under an entry-point group; importing declares it.
+    """Import what installed packages name under an entry-point group, by name in order; importing declares it.
 
     One that cannot be imported, or declares a taken name, is left out with a warning: it must not stop the service.
     """
-    for point in entry_points(group=group):
+    for point in sorted(entry_points(group=group), key=lambda point: point.name):
         try:
             point.load()
         except Exception as error:  # whatever a stranger's module raises

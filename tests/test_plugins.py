@@ -1,4 +1,4 @@
-"""Plugins: a real distribution on the path whose entry points declare an architecture and a task."""
+"""Plugins: a real distribution on the path whose entry points declare a family, an architecture or a task."""
 
 from __future__ import annotations
 
@@ -35,6 +35,37 @@ def load():
 register(Task(
     "sine_of_x", "A curve.", "regression", load, mean_squared_error, regression_metrics, "mse", DIRECTIONS, "x"
 ))
+"""
+
+FAMILY = '''
+import torch
+from torch import Tensor
+from actsearch.activations import Parameter, family
+
+@family(
+    formula="sign(x) ln(1 + scale |x|)",
+    reference="ours",
+    parameters={"scale": Parameter(1.0, 0.1, 10.0, log=True, learnable=True, description="steepness")},
+    smooth=True,
+    monotone=True,
+)
+def signed_log(x: Tensor, scale: float | Tensor) -> Tensor:
+    """Signed logarithm."""
+    return torch.sign(x) * torch.log1p(scale * x.abs())
+'''
+USE = """
+import json
+from actsearch.activations import Activation, families, gain, snippet
+from actsearch.schemas import ActivationSpec, JobRequest
+from actsearch.search import prepare
+spec = ActivationSpec(family="signed_log", parameters={"scale": 2}, learned="channel")
+prepared = prepare(JobRequest(task="digits", space={"families": ["relu", "signed_log"]}))
+print(json.dumps({
+    "repr": repr(Activation(spec, channels=3)),
+    "gain": gain(spec),
+    "snippet": snippet(spec),
+    "searched": list(prepared.space.families["signed_log"].searched),
+}))
 """
 
 
@@ -77,14 +108,36 @@ def test_a_plugins_architecture_trains_a_plugins_task(tmp_path: Path) -> None:
     assert all(error < 1 for _, error in results)
 
 
-@pytest.mark.parametrize(
-    ("code", "reason"),
-    [("import nowhere_at_all", "nowhere_at_all"), (ARCHITECTURE.replace("def tiny", "def mlp"), "already declared")],
-)
-def test_a_plugin_that_fails_is_named_and_the_rest_goes_on(tmp_path: Path, code: str, reason: str) -> None:
-    install(tmp_path, "broken_network", "actsearch.architectures", code)
-    done = run(tmp_path, "from actsearch.architectures import architectures; print(*architectures())")
+def test_a_plugins_family_is_one_of_the_catalogue(tmp_path: Path) -> None:
+    install(tmp_path, "log_families", "actsearch.families", FAMILY)
+    done = run(tmp_path, USE)
     assert done.returncode == 0, done.stderr
-    assert "mlp" in done.stdout.split()
-    assert "broken_network" in done.stderr
+    found = json.loads(done.stdout)
+    assert found["repr"] == "Activation(signed_log, scale=2, learned=channel)"
+    assert 0.5 < found["gain"] < 3
+    assert "def signed_log(" in found["snippet"]
+    assert found["searched"] == ["scale"]
+
+
+@pytest.mark.parametrize(
+    ("group", "code", "reason"),
+    [
+        ("actsearch.architectures", "import nowhere_at_all", "nowhere_at_all"),
+        ("actsearch.architectures", ARCHITECTURE.replace("def tiny", "def mlp"), "already declared"),
+        ("actsearch.families", "import nowhere_at_all", "nowhere_at_all"),
+        ("actsearch.families", FAMILY.replace("def signed_log", "def relu"), "already declared"),
+    ],
+)
+def test_a_plugin_that_fails_is_named_and_the_rest_goes_on(tmp_path: Path, group: str, code: str, reason: str) -> None:
+    install(tmp_path, "a_broken_plugin", group, code)
+    install(tmp_path, "log_families", "actsearch.families", FAMILY)
+    done = run(
+        tmp_path,
+        "from actsearch.activations import families\n"
+        "from actsearch.architectures import architectures\n"
+        "print(*families(), *architectures())",
+    )
+    assert done.returncode == 0, done.stderr
+    assert {"relu", "signed_log", "mlp"} <= set(done.stdout.split())
+    assert "a_broken_plugin" in done.stderr
     assert reason in done.stderr

@@ -27,9 +27,9 @@ from actsearch.activations.expressions import EXPRESSION, GRAMMAR, Grammar, expr
 from actsearch.activations.fingerprint import fingerprint
 from actsearch.activations.gain import derivative_second_moment, gain, largest_second_moment, second_moment
 from actsearch.activations.module import Activation
-from actsearch.activations.plugins import load_plugins
 from actsearch.activations.resolution import learned_names, resolve
 from actsearch.activations.snippet import snippet
+from actsearch.plugins import load_plugins
 
 __all__ = [
     "EXPRESSION",
@@ -58,4 +58,4 @@ __all__ = [
     "snippet",
 ]
 
-load_plugins()  # last: a plugin imports this package
+load_plugins("actsearch.families")  # last: a plugin imports this package
