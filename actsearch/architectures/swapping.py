@@ -7,7 +7,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from torch import jit, nn
+from torch import Tensor, jit, nn
 
 from actsearch.activations import Activation, learned_names, resolve
 from actsearch.architectures.known import FUNCTIONS, is_activation, is_gate
@@ -27,21 +27,30 @@ class Swapped:
         module: a copy of the given module; the same weights, training mode and device.
         replaced: what stood at each place, by its path in `module`: `ReLU(inplace=True)`, `F.relu`, `Tensor.tanh`.
         left: what was left as it was, by path, and why.
+        functions: what was computed at each place that was replaced, of any tensor.
     """
 
     module: nn.Module
     replaced: Mapping[str, str]
     left: Mapping[str, str]
+    functions: Mapping[str, Callable[[Tensor], Tensor]]
 
 
 @dataclass(frozen=True)
 class Place:
-    """An activation in a module: where, what, and how to put another one there."""
+    """An activation in a module: where, what, and how to put another one there.
+
+    Args:
+        function: what it computes.
+        shares: the module that stands at other places, too, and must be put back here if this place keeps it.
+    """
 
     path: str
     old: str
     gate: bool
+    function: Callable[[Tensor], Tensor]
     put: Callable[[nn.Module], None]
+    shares: nn.Module | None = None
 
 
 @dataclass
@@ -78,7 +87,10 @@ def swap_activations(module: nn.Module, spec: ActivationSpec | str, *, sites: Co
 
 
 def swap(module: nn.Module, make: Make, *, sites: Collection[str] | None = None) -> Swapped:
-    """As `swap_activations`, with activations that `make` makes, in the order of the module's parts."""
+    """As `swap_activations`, with activations that `make` makes, in the order of the module's parts.
+
+    A module without weights that is used at several places is several activations: each place gets its own.
+    """
     root = nn.ModuleList([deepcopy(module)])  # so that the module itself has a place, too
     found = find(root)
     chosen = _chosen(found, sites)
@@ -86,9 +98,17 @@ def swap(module: nn.Module, make: Make, *, sites: Collection[str] | None = None)
         new = make(place.path).train(module.training)
         reference = next(module.parameters(), None)
         place.put(new if reference is None else new.to(reference.device, reference.dtype))
+    for place in found.places:
+        if place.shares is not None and place not in chosen:
+            place.put(place.shares)
     for _, traced in found.traced:
         traced.install()
-    return Swapped(root[0], {place.path: place.old for place in chosen}, found.left)
+    return Swapped(
+        module=root[0],
+        replaced={place.path: place.old for place in chosen},
+        left=found.left,
+        functions={place.path: place.function for place in chosen},
+    )
 
 
 def find(root: nn.ModuleList) -> Found:
@@ -99,7 +119,8 @@ def find(root: nn.ModuleList) -> Found:
             inside = path.partition(".")[2]
             _calls(found, inside, host)
     for old, homes in _modules(root).items():
-        _add_module(found, old, homes)
+        for one in [homes] if _has_weights(old) else [[home] for home in homes]:
+            _add_module(found, old, one)
     return found
 
 
@@ -107,8 +128,8 @@ def _modules(root: nn.Module) -> dict[nn.Module, list[tuple[str, nn.Module, str]
     """Each activation module with its homes: (path, parent, name)."""
     homes: dict[nn.Module, list[tuple[str, nn.Module, str]]] = {}
     for path, parent in root.named_modules(remove_duplicate=False):
-        for name, child in parent.named_children():
-            if is_activation(child):
+        for name, child in parent._modules.items():  # `named_children` gives a part with two names once
+            if child is not None and is_activation(child):
                 inside = f"{path}.{name}".lstrip(".").partition(".")[2] if path else ""
                 homes.setdefault(child, []).append((inside, parent, name))
     return homes
@@ -119,7 +140,7 @@ def _add_module(found: Found, old: nn.Module, homes: list[tuple[str, nn.Module, 
         for _, parent, name in homes:
             setattr(parent, name, new) if not name.isdigit() else parent.__setitem__(int(name), new)  # type: ignore[operator]
 
-    found.places.append(Place(homes[0][0], str(old), is_gate(type(old).__name__), put))
+    found.places.append(Place(homes[0][0], str(old), is_gate(type(old).__name__), old, put))
 
 
 def _attributes(found: Found, path: str, host: nn.Module) -> None:
@@ -133,7 +154,7 @@ def _attributes(found: Found, path: str, host: nn.Module) -> None:
                 if hasattr(host, "activation_relu_or_gelu"):  # torch's encoder layers compute these two in a kernel
                     host.activation_relu_or_gelu = 0  # type: ignore[assignment]
 
-            found.places.append(Place(_join(path, name), FUNCTIONS[value], is_gate(FUNCTIONS[value]), put))
+            found.places.append(Place(_join(path, name), FUNCTIONS[value], is_gate(FUNCTIONS[value]), value, put))
 
 
 def _calls(found: Found, path: str, host: nn.Module) -> None:
@@ -154,10 +175,13 @@ def _calls(found: Found, path: str, host: nn.Module) -> None:
         _note_untraced(found, path, host, str(error))
         return
     moved = traced.release_inputs()
-    if moved or traced.functions:
+    if moved or traced.functions or traced.uses:
         found.traced.append((path, traced))
     for index, function in enumerate(traced.functions):
         found.places.append(_call(path, host, traced, index, function))
+    for index, (part, _) in enumerate(traced.uses):
+        if not _has_weights(host.get_submodule(part)):
+            found.places.append(_use(path, host, traced, index))
 
 
 def _call(path: str, host: nn.Module, traced: Traced, index: int, function: str) -> Place:
@@ -168,7 +192,24 @@ def _call(path: str, host: nn.Module, traced: Traced, index: int, function: str)
         host.add_module(name, new)
         traced.replace(index, name)
 
-    return Place(_join(path, name), function, is_gate(stem), put)
+    return Place(_join(path, name), function, is_gate(stem), traced.function(index), put)
+
+
+def _use(path: str, host: nn.Module, traced: Traced, index: int) -> Place:
+    """A further use of an activation module in one `forward`."""
+    part, number = traced.uses[index]
+    old = host.get_submodule(part)
+    name = f"{part.replace('.', '_')}_use{number}"
+
+    def put(new: nn.Module) -> None:
+        host.add_module(name, new)
+        traced.redirect(index, name)
+
+    return Place(_join(path, name), str(old), is_gate(type(old).__name__), old, put, shares=old)
+
+
+def _has_weights(module: nn.Module) -> bool:
+    return any(True for _ in module.parameters())
 
 
 def _note_untraced(found: Found, path: str, host: nn.Module, reason: str) -> None:

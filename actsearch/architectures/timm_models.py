@@ -14,8 +14,7 @@ import torch
 from torch import nn
 
 from actsearch.architectures.declaration import Architecture, InputSpec, Sites
-from actsearch.architectures.stages import stage_of
-from actsearch.architectures.swapping import swap
+from actsearch.architectures.ready_made import take_out
 from actsearch.errors import FieldProblem, InvalidRequest, NotFound
 from actsearch.schemas import ParameterInfo
 
@@ -78,46 +77,5 @@ def _built(timm: ModuleType, model: str, spec: InputSpec, sites: Sites, paramete
 
 def _with_sites(model: nn.Module, spec: InputSpec, sites: Sites) -> nn.Module:
     """The model with a site's activation at each place that it uses."""
-    probed = swap(model, Probe).module
-    walk = _Walk()
-    hooks = [part.register_forward_pre_hook(walk.enter) for part in probed.modules()]
-    with torch.no_grad():
-        probed.eval()(torch.zeros(2, *spec.shape))
-    for hook in hooks:
-        hook.remove()
-    for index, (path, (axis, channels)) in enumerate(walk.met.items()):
-        activation = sites(path, stage=stage_of(index, len(walk.met)), channels=channels, axis=axis)
-        probed.set_submodule(path, activation)
-    return probed.train()
-
-
-class Probe(nn.ReLU):
-    """Stands at a place until it is known what passes there."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self.path = path
-
-
-class _Walk:
-    """Follows a forward pass: which places it meets, in order, with axis and number of their channels.
-
-    Channels are last behind linear layers and their norms, on axis 1 behind convolutions and theirs.
-    """
-
-    def __init__(self) -> None:
-        self.met: dict[str, tuple[int, int]] = {}
-        self._last = False
-
-    def enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        """To be called before each module's forward."""
-        if isinstance(module, Probe):
-            axis = inputs[0].dim() - 1 if self._last else 1
-            self.met.setdefault(module.path, (axis, inputs[0].shape[axis]))
-        elif isinstance(module, _SPATIAL) or type(module).__name__.endswith("2d"):
-            self._last = False
-        elif isinstance(module, nn.Linear | nn.LayerNorm):
-            self._last = True
-
-
-_SPATIAL = (nn.Conv1d, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm)
+    found = take_out(model, torch.zeros(2, *spec.shape))
+    return found.put(found.module, sites)

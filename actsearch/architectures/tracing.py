@@ -9,11 +9,12 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from types import MethodType
 from typing import Any
 
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from actsearch.architectures.known import FUNCTIONS, METHODS, is_activation, is_inplace, is_tensor_method
 
@@ -35,6 +36,10 @@ class _Shallow(fx.Tracer):
 class Traced:
     """The graphs of a module's `forward`, in training and in evaluation mode, and the activations in them.
 
+    Attributes:
+        functions: activation functions called, in order.
+        uses: calls of activation parts after the first of each: name of the part, and which use of it.
+
     Raises:
         NotTraceable: where fx gives up, or where the modes call different activations.
     """
@@ -50,6 +55,11 @@ class Traced:
         if self.functions != [function for _, function in calls[False]]:
             raise NotTraceable("training and evaluation call different activations")
         self._nodes = [[calls[True][i][0], *([] if same else [calls[False][i][0]])] for i in range(len(self.functions))]
+        uses = {mode: list(_further_uses(module, graph)) for mode, graph in self._graphs.items()}
+        self.uses = [use for _, use in uses[True]]
+        if self.uses != [use for _, use in uses[False]]:
+            self.uses = []  # one of several places, then, with one activation
+        self._used_at = [[uses[True][i][0], *([] if same else [uses[False][i][0]])] for i in range(len(self.uses))]
 
     def replace(self, index: int, part: str) -> None:
         """Call the part of this name in place of the activation function number `index`."""
@@ -61,6 +71,18 @@ class Traced:
             if _changes_input(node):
                 _use_from(after, before, after)
             node.graph.erase_node(node)
+
+    def function(self, index: int) -> Callable[[Tensor], Tensor]:
+        """What the activation function number `index` computes, with the arguments that it is called with."""
+        node = self._nodes[index][0]
+        options = {name: value for name, value in node.kwargs.items() if name not in ("input", "inplace")}
+        call = getattr(Tensor, node.target) if isinstance(node.target, str) else node.target
+        return lambda x: call(x.clone(), *node.args[1:], **options)
+
+    def redirect(self, index: int, part: str) -> None:
+        """Call the part of this name at use number `index` of those in `uses`."""
+        for node in self._used_at[index]:
+            node.target = part
 
     def release_inputs(self) -> bool:
         """Where an activation part changed its input and that is used afterwards, use what the part returns instead.
@@ -137,6 +159,16 @@ def _calls(graph: fx.Graph) -> Iterator[tuple[fx.Node, str]]:
             yield node, FUNCTIONS[node.target]
         elif node.op == "call_method" and is_tensor_method(node.target):
             yield node, f"Tensor.{node.target}"
+
+
+def _further_uses(module: nn.Module, graph: fx.Graph) -> Iterator[tuple[fx.Node, tuple[str, int]]]:
+    """Second, third ... calls of an activation part: (call, (name of the part, which use of it))."""
+    seen: Counter[str] = Counter()
+    for node in graph.nodes:
+        if node.op == "call_module" and is_activation(module.get_submodule(str(node.target))):
+            seen[str(node.target)] += 1
+            if seen[str(node.target)] > 1:
+                yield node, (str(node.target), seen[str(node.target)])
 
 
 def _changes_input(node: fx.Node) -> bool:

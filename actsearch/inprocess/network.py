@@ -1,24 +1,25 @@
-"""The user's own network as an architecture: where its activations stand is found by building it once."""
+"""The user's own network as an architecture; where its activations stand is found by trying it on a few samples."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from actsearch.activations import Activation
-from actsearch.architectures import Architecture, InputSpec, Sites
+from actsearch.architectures import Architecture, Builder, InputSpec, Sites
 from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.schemas import ActivationSpec
 
-BUILD = "build_model"
+MODEL = "model"
+OWN = "own network"
 
 
 class Activations(Protocol):
-    """What `build_model` is given: call it once for each place where an activation stands."""
+    """What `build` is given: call it once for each place where an activation stands."""
 
     def __call__(self, name: str | None = None, *, axis: int = 1) -> nn.Module:
         """A fresh activation module.
@@ -34,7 +35,7 @@ class Activations(Protocol):
 
 
 Build = Callable[[Activations], nn.Module]
-"""`build_model(act) -> nn.Module`: the network, with `act()` wherever an activation is searched."""
+"""`build(act) -> nn.Module`: the network, with `act()` wherever an activation is searched."""
 
 
 @dataclass
@@ -45,37 +46,40 @@ class Place:
     channels: int = 0
 
 
-def survey(build: Build, batch: Tensor) -> tuple[dict[str, Place], Tensor]:
-    """The sites of a network by name, and its outputs on a batch (B, ...); torch's global generators stay as they are.
+@dataclass(frozen=True)
+class Network:
+    """The caller's network, ready to be an architecture.
+
+    Args:
+        build: see `Architecture`.
+        outputs: on the batch that it was tried on.
+        replaced, left: what stood at each site of a ready-made module, by path, and what was left, with the reason.
+        kept: names of the weights that all candidates begin with as they were given; see `weights`.
+        own: the activation that the network came with, where the catalogue has it.
+    """
+
+    build: Builder
+    outputs: Tensor
+    replaced: Mapping[str, str] = field(default_factory=dict)
+    left: Mapping[str, str] = field(default_factory=dict)
+    kept: Sequence[str] = ()
+    own: ActivationSpec | None = None
+
+    def architecture(self, kind: str) -> Architecture:
+        """The architecture, without parameters, that takes inputs of this kind."""
+        return Architecture(OWN, "the caller's own network", self.build, (kind,), ())
+
+
+def from_build(build: Build, batch: Tensor) -> Network:
+    """The network that a function makes: each site a stage of its own; torch's global generators stay as they are.
+
+    Args:
+        batch: inputs to try it on, (B, ...).
 
     Raises:
         InvalidRequest: if it has no site, a site is passed by, or one module stands at places of different widths.
     """
-    places: dict[str, Place] = {}
-
-    def site(name: str | None = None, *, axis: int = 1) -> nn.Module:
-        chosen = _site_name(name, len(places))
-        if chosen in places:
-            raise InvalidRequest(FieldProblem(BUILD, f"two sites are called {chosen!r}; name them apart"))
-        places[chosen] = Place(axis)
-        return _Probe(chosen, places[chosen])
-
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        module = build(site)
-        if not isinstance(module, nn.Module):
-            message = f"returned a {type(module).__name__}; return the network, an nn.Module"
-            raise InvalidRequest(FieldProblem(BUILD, message))
-        outputs = module.eval()(batch)
-    if not places:
-        raise InvalidRequest(FieldProblem(BUILD, "never called its argument; put `act()` where activations stand"))
-    unused = [name for name, place in places.items() if not place.channels]
-    if unused:
-        raise InvalidRequest(FieldProblem(BUILD, f"no signal passes {', '.join(unused)}; use each `act()` it makes"))
-    return places, outputs
-
-
-def own_architecture(build: Build, places: Mapping[str, Place], kind: str) -> Architecture:
-    """The network as an architecture without parameters, whose sites are `places`, each a stage of its own."""
+    places, outputs = _survey(build, batch)
 
     def built(spec: InputSpec, sites: Sites) -> nn.Module:
         made = 0
@@ -88,8 +92,43 @@ def own_architecture(build: Build, places: Mapping[str, Place], kind: str) -> Ar
 
         return build(act)
 
-    name = getattr(build, "__name__", type(build).__name__)
-    return Architecture(name, "the caller's own network", built, (kind,), ())
+    return Network(built, outputs)
+
+
+def _survey(build: Build, batch: Tensor) -> tuple[dict[str, Place], Tensor]:
+    places: dict[str, Place] = {}
+
+    def site(name: str | None = None, *, axis: int = 1) -> nn.Module:
+        chosen = _site_name(name, len(places))
+        if chosen in places:
+            raise InvalidRequest(FieldProblem(MODEL, f"two sites are called {chosen!r}; name them apart"))
+        places[chosen] = Place(axis)
+        return _Probe(chosen, places[chosen])
+
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        module = build(site)
+        if not isinstance(module, nn.Module):
+            message = f"returned a {type(module).__name__}; return the network, an nn.Module"
+            raise InvalidRequest(FieldProblem(MODEL, message))
+        outputs = module.eval()(batch)
+    if not places:
+        raise InvalidRequest(FieldProblem(MODEL, "never called its argument; put `act()` where activations stand"))
+    unused = [name for name, place in places.items() if not place.channels]
+    if unused:
+        raise InvalidRequest(FieldProblem(MODEL, f"no signal passes {', '.join(unused)}; use each `act()` it makes"))
+    return places, checked_outputs(outputs)
+
+
+def checked_outputs(outputs: object) -> Tensor:
+    """The outputs of a network, if they are a tensor.
+
+    Raises:
+        InvalidRequest: if they are not.
+    """
+    if isinstance(outputs, Tensor):
+        return outputs
+    message = f"its forward gives a {type(outputs).__name__}; give one tensor, by a module around it if need be"
+    raise InvalidRequest(FieldProblem(MODEL, message))
 
 
 class _Probe(Activation):
@@ -103,14 +142,14 @@ class _Probe(Activation):
         """Relu(x); notes the size of the channel axis."""
         if not -x.dim() <= self._place.axis < x.dim():
             message = f"{self._name} has axis={self._place.axis}, but its signal has {x.dim()} axes; name another"
-            raise InvalidRequest(FieldProblem(BUILD, message))
+            raise InvalidRequest(FieldProblem(MODEL, message))
         channels = x.shape[self._place.axis]
         if self._place.channels not in (0, channels):
             message = (
                 f"{self._name} sees signals of {self._place.channels} and of {channels} channels; "
                 "call `act()` once for each place"
             )
-            raise InvalidRequest(FieldProblem(BUILD, message))
+            raise InvalidRequest(FieldProblem(MODEL, message))
         self._place.channels = channels
         return super().forward(x)
 

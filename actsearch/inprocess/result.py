@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -15,6 +16,9 @@ from actsearch.schemas import ActivationSpec, Direction, ObjectiveInfo, Scalar
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,17 @@ class SearchResult:
     Args:
         objective: what trials are ranked by.
         best_module: the trained network of the best trial, in evaluation mode on the CPU; None without one.
+        replaced: what stood at each site of a ready-made module, by path: `ReLU(inplace=True)`, `F.relu` ...
+        left: what was left of its activations, by path, and why.
+        kept_weights: names of its weights that every trial began with as they were given.
     """
 
     objective: ObjectiveInfo
     trials: Sequence[LocalTrial]
     best_module: nn.Module | None
+    replaced: Mapping[str, str] = field(default_factory=dict)
+    left: Mapping[str, str] = field(default_factory=dict)
+    kept_weights: Sequence[str] = ()
 
     @property
     def best(self) -> LocalTrial:
@@ -135,7 +145,20 @@ class SearchResult:
         for rank, entry in enumerate(self.ranking("family"), start=1):
             mark = "  (baseline)" if entry.is_baseline else ""
             lines.append(f"{rank:>3}  {entry.family:<24} {entry.best:>10.5g}  of {entry.trials}{mark}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._about_the_module()])
+
+    def _about_the_module(self) -> Iterator[str]:
+        if self.replaced:
+            counts = Counter(self.replaced.values()).items()
+            yield f"searched: {', '.join(f'{count} x {what}' for what, count in counts)}"
+        yield from (f"left as it is: {path or 'the module'} ({reason})" for path, reason in self.left.items())
+        if self.kept_weights:
+            yield f"began as given in every trial: {_listed(self.kept_weights)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    first = ", ".join(names[:_LISTED])
+    return first if len(names) <= _LISTED else f"{first} and {len(names) - _LISTED} more"
 
 
 def _value(trial: LocalTrial) -> float:

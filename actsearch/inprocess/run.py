@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Unpack
 
@@ -11,13 +11,13 @@ import optuna
 import torch
 from optuna.trial import TrialState
 from pydantic import ValidationError
-from torch import nn
+from torch import Tensor, nn
 
-from actsearch.architectures import Architecture
 from actsearch.client.shorthand import Shorthand, to_document
 from actsearch.errors import FieldProblem, InvalidRequest, TrainingError
 from actsearch.inprocess.data import Data, held_out, to_part
-from actsearch.inprocess.network import Build, own_architecture, survey
+from actsearch.inprocess.module import Weights, from_module
+from actsearch.inprocess.network import MODEL, Build, Network, from_build
 from actsearch.inprocess.result import LocalTrial, SearchResult
 from actsearch.inprocess.task import (
     NAME,
@@ -40,7 +40,7 @@ _TRIED = 4
 
 
 def search(
-    build_model: Build,
+    model: Build | nn.Module,
     train_data: Data,
     valid_data: Data | None = None,
     test_data: Data | None = None,
@@ -49,6 +49,8 @@ def search(
     loss: Measure | None = None,
     metric: Measure | Mapping[str, Measure] | None = None,
     direction: Direction | str = Direction.maximize,
+    sites: Collection[str] | None = None,
+    weights: Weights = "fresh",
     device: str | None = None,
     on_trial: Callable[[LocalTrial], None] | None = None,
     **request: Unpack[Shorthand],
@@ -56,7 +58,8 @@ def search(
     """Search the activation for a network and data of your own, in this process.
 
     Args:
-        build_model: `build_model(act) -> nn.Module`; it calls `act()` for each place where an activation stands.
+        model: a module, whose activations are found and replaced; or `build(act) -> nn.Module`, which calls `act()` for
+            each place where an activation stands.
         train_data: see `Data`; taken as they are, so scale them before.
         valid_data: what trials are judged on; None for a fifth of `train_data`.
         test_data: only measured at the end of each trial, never decided on; None for none.
@@ -65,6 +68,9 @@ def search(
         metric: of your own, or several by name, of which the first judges; None for accuracy or MSE (with a loss of
             your own: that). A built-in one is chosen with `objective={"metric": "r2"}`.
         direction: of your own metrics, `maximize` or `minimize`.
+        sites: of a module, the paths of the activations to search, with `*` and `?`; None for all but gates.
+        weights: what those of a module begin with: `fresh` (drawn anew by each part's `reset_parameters`, from the
+            trial's seed), `given` (a copy of yours), or a function that draws the weights of the module it is given.
         device: `cpu`, `cuda:0` ...; None for the GPU if there is one.
         on_trial: called with each trial as it ends.
         request: `families`, `trials`, `epochs`, `learning_rate` ...: see `Shorthand`. `task` and `architecture` are
@@ -74,15 +80,16 @@ def search(
         InvalidRequest: naming what is wrong with data, network or request.
 
     Example:
-        >>> def build(act):  # doctest: +SKIP
-        ...     return nn.Sequential(nn.Linear(40, 64), act(), nn.Linear(64, 64), act(), nn.Linear(64, 10))
-        >>> found = actsearch.search(build, (x, y), trials=60, epochs=20)  # doctest: +SKIP
+        >>> found = actsearch.search(model, (x, y), trials=60, epochs=20)  # doctest: +SKIP
         >>> print(found, found.snippet())  # doctest: +SKIP
     """
     wanted = _request(request)
     parts = {"train_data": to_part(train_data, "train_data")}
     parts |= {n: to_part(d, n) for n, d in (("valid_data", valid_data), ("test_data", test_data)) if d is not None}
-    places, outputs = survey(build_model, first_samples(parts["train_data"], _TRIED)[0])
+    network = _network(model, first_samples(parts["train_data"], _TRIED)[0], sites, weights)
+    outputs = network.outputs
+    if network.own is not None and "baseline" not in request:
+        wanted = wanted.model_copy(update={"baseline": network.own})
     kind = kind or task_kind(parts["train_data"][1])
     if loss is None:
         parts = {name: fitted(part, outputs, kind, name) for name, part in parts.items()}
@@ -101,7 +108,7 @@ def search(
     )
     search_ = _Search(
         request=wanted,
-        architecture=own_architecture(build_model, places, dataset.input_kind),
+        network=network,
         task=own_task(kind, loss, metrics, dict.fromkeys(metrics, Direction(direction))),
         dataset=dataset,
         tested="test_data" in parts,
@@ -109,6 +116,18 @@ def search(
         on_trial=on_trial,
     )
     return search_.run()
+
+
+def _network(model: Build | nn.Module, batch: Tensor, sites: Collection[str] | None, weights: Weights) -> Network:
+    if isinstance(model, nn.Module):
+        return from_module(model, batch, sites=sites, weights=weights)
+    if not callable(model):
+        message = f"is a {type(model).__name__}; give a module, or a function `build(act)` that returns one"
+        raise InvalidRequest(FieldProblem(MODEL, message))
+    if sites is not None or weights != "fresh":
+        message = "is for a ready-made module; `build(act)` says itself where activations stand and how weights begin"
+        raise InvalidRequest(FieldProblem("weights" if sites is None else "sites", message))
+    return from_build(model, batch)
 
 
 def _request(keywords: Mapping[str, Any]) -> JobRequest:
@@ -129,7 +148,7 @@ class _Search:
         self,
         *,
         request: JobRequest,
-        architecture: Architecture,
+        network: Network,
         task: Task,
         dataset: Dataset,
         tested: bool,
@@ -139,7 +158,9 @@ class _Search:
         if request.space.constraints.max_parameters is not None:
             message = "your own network has no searched size; leave it out"
             raise InvalidRequest(FieldProblem("space.constraints.max_parameters", message))
+        architecture = network.architecture(dataset.input_kind)
         self._request, self._architecture, self._task, self._dataset = request, architecture, task, dataset
+        self._network = network
         self._tested, self._device, self._on_trial = tested, device, on_trial
         self._prepared: PreparedJob = prepare_on(request, task, architecture, dataset)
         self._study = optuna.create_study(direction=self._prepared.objective.direction.value)
@@ -167,7 +188,14 @@ class _Search:
                 self._round(min(left, self._at_once))
         finally:
             optuna.logging.set_verbosity(verbosity)
-        return SearchResult(self._prepared.objective, sorted(self._trials, key=lambda t: t.number), self._best[1])
+        return SearchResult(
+            objective=self._prepared.objective,
+            trials=sorted(self._trials, key=lambda t: t.number),
+            best_module=self._best[1],
+            replaced=self._network.replaced,
+            left=self._network.left,
+            kept_weights=self._network.kept,
+        )
 
     def _round(self, size: int) -> None:
         request, first = self._request, len(self._trials)

@@ -145,6 +145,7 @@ def test_the_report_names_every_place() -> None:
         "parts.0.relu_call7": "F.relu_",
         "parts.0.act": "ReLU(inplace=True)",
         "parts.1.relu": "ReLU(inplace=True)",
+        "parts.1.relu_use2": "ReLU(inplace=True)",
         "tail.1": "LeakyReLU(negative_slope=0.1)",
     }
     assert set(found.left) == {"tail.2", "memory"}
@@ -165,10 +166,26 @@ def test_weights_device_and_type_are_kept_and_the_original_too() -> None:
     weights = dict(swapped.named_parameters())
     for name, value in module.named_parameters():
         assert torch.equal(weights.pop(name), value)
-    assert len(weights) == 11  # the slopes
+    assert len(weights) == 12  # the slopes
     assert {value.dtype for value in weights.values()} == {torch.float64}
     assert all(not part.training for part in swapped.modules())
     swapped(torch.randn(4, 5, dtype=torch.float64)).sum().backward()
+
+
+def test_each_use_of_a_module_without_weights_is_a_place_of_its_own() -> None:
+    relu, prelu = nn.ReLU(), nn.PReLU()
+    twice, tied = nn.Sequential(relu, nn.Linear(5, 5), relu), nn.Sequential(prelu, nn.Linear(5, 5), prelu)
+    assert set(swap_activations(twice, "gelu").replaced) == {"0", "2"}
+    assert set(swap_activations(tied, "gelu").replaced) == {"0"}
+    for site in ("relu", "relu_use2"):  # the other use keeps what it had
+        found = swap_activations(Twice(), "identity", sites=[site])
+        assert isinstance(found.module.get_submodule(site), Activation)
+        assert isinstance(found.module.get_submodule({"relu": "relu_use2", "relu_use2": "relu"}[site]), nn.ReLU)
+        x = torch.randn(7, 5)
+        first, second = found.module.first, found.module.second
+        y = first(x) if site == "relu" else first(x).relu()
+        expected = second(y) + y
+        torch.testing.assert_close(found.module(x), expected if site == "relu_use2" else expected.relu())
 
 
 def test_gates_stay_unless_named() -> None:
