@@ -1,4 +1,4 @@
-"""Your own network: a search in this process, without any service; it ends with the trained network in hand.
+"""Your own network: a search in this process, without any service; it ends with a verdict and the trained network.
 
 python examples/own_model.py [--quick]
 """
@@ -49,12 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> SearchResult:
         learning_rate=(1e-3, 3e-2),
         trials=5 if options.quick else 40,
         epochs=1 if options.quick else 15,
+        confirmation={"finalists": 1, "seeds": 2} if options.quick else {},
     )
     print(found)
     print(found.snippet())
     with torch.no_grad():
-        right = found.best_module(torch.from_numpy(pixels[1400:])).argmax(1) == torch.from_numpy(digits[1400:])
-    print(f"test accuracy of the best network: {float(right.float().mean()):.3f}")
+        right = found.winner_module(torch.from_numpy(pixels[1400:])).argmax(1) == torch.from_numpy(digits[1400:])
+    print(f"test accuracy of the winner's network: {float(right.float().mean()):.3f}")
     return found
 
 

@@ -16,7 +16,7 @@ from actsearch.tasks.declaration import Part
 Data = Any
 """(inputs, targets) as tensors, arrays, lists or frames, or a `torch.utils.data` Dataset or DataLoader of pairs."""
 
-VALIDATION_SHARE = 0.2
+HELD_OUT = 0.2
 
 
 def to_part(data: Data, name: str) -> Part:
@@ -41,8 +41,8 @@ def to_part(data: Data, name: str) -> Part:
     return part
 
 
-def held_out(part: Part, seed: int) -> tuple[Part, Part]:
-    """A part without a fifth of its samples, and that fifth; a random choice.
+def held_out(part: Part, seed: int, whole: int) -> tuple[Part, Part]:
+    """A part without a fifth of `whole` of its samples, and those; a random choice.
 
     Raises:
         InvalidRequest: if there are fewer than two samples.
@@ -52,7 +52,7 @@ def held_out(part: Part, seed: int) -> tuple[Part, Part]:
         message = "one sample cannot be split; give `valid_data` or more of it"
         raise InvalidRequest(FieldProblem("train_data", message))
     order = torch.randperm(samples, generator=torch.Generator().manual_seed(seed))
-    size = max(1, round(VALIDATION_SHARE * samples))
+    size = min(max(1, round(HELD_OUT * whole)), samples - 1)
     rest, taken = order[size:].sort().values, order[:size].sort().values
     return tuple(tensor[rest] for tensor in part), tuple(tensor[taken] for tensor in part)
 

@@ -90,7 +90,11 @@ def from_build(build: Build, batch: Tensor) -> Network:
             made += 1
             return sites(chosen, stage=chosen, channels=places[chosen].channels, axis=axis)
 
-        return build(act)
+        if torch.empty(0).device.type != "meta":
+            return build(act)
+        # Only asked for shapes; but constructors may compute, which tensors without memory cannot.
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            return build(act).to("meta")
 
     return Network(built, outputs)
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from actsearch.activations import snippet
 from actsearch.client.errors import NoResult
-from actsearch.schemas import ActivationSpec, Direction, ObjectiveInfo, Scalar
+from actsearch.schemas import ActivationSpec, Direction, ObjectiveInfo, Scalar, StopRule, Verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,9 @@ class LocalTrial:
     """One trial; the words are those of `schemas.Trial`.
 
     Args:
-        value: the objective on the validation part; None where it has none.
+        value: the (first) objective on the validation part; None where it has none.
+        is_baseline: whether it computes the baseline's activation; trial 0 always does.
+        values: by objective; NaN for what was not measured.
         curve: metrics by epoch.
         failure: why it failed, in a sentence.
     """
@@ -39,6 +41,7 @@ class LocalTrial:
     activations: Mapping[str, ActivationSpec]
     parameters: Mapping[str, Scalar]
     metrics: Mapping[str, Any]
+    values: Mapping[str, float] = field(default_factory=dict)
     curve: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     failure: str | None = None
 
@@ -58,26 +61,38 @@ class LocalFamily:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """Trials of a search in order of number, and the best one's network.
+    """Trials of a search in order of number, the verdict on them, and networks to go on with.
 
     Args:
-        objective: what trials are ranked by.
+        objectives: what trials are judged by; the first is what they are ranked by.
         best_module: the trained network of the best trial, in evaluation mode on the CPU; None without one.
+        stopped_by: the limit of the budget that ended the search.
+        verdict: what confirmation found; None where there was none.
+        confirmed_module: of the verdict's winner, of its networks trained on fresh seeds, the one that is best on the
+            validation part, in evaluation mode on the CPU.
         replaced: what stood at each site of a ready-made module, by path: `ReLU(inplace=True)`, `F.relu` ...
         left: what was left of its activations, by path, and why.
         kept_weights: names of its weights that every trial began with as they were given.
     """
 
-    objective: ObjectiveInfo
+    objectives: Sequence[ObjectiveInfo]
     trials: Sequence[LocalTrial]
     best_module: nn.Module | None
+    stopped_by: StopRule = StopRule.trials
+    verdict: Verdict | None = None
+    confirmed_module: nn.Module | None = None
     replaced: Mapping[str, str] = field(default_factory=dict)
     left: Mapping[str, str] = field(default_factory=dict)
     kept_weights: Sequence[str] = ()
 
     @property
+    def objective(self) -> ObjectiveInfo:
+        """What trials are ranked by."""
+        return self.objectives[0]
+
+    @property
     def best(self) -> LocalTrial:
-        """The best complete trial.
+        """The best complete trial: a lucky maximum, see `winner`.
 
         Raises:
             NoResult: there is none.
@@ -89,9 +104,23 @@ class SearchResult:
         return ranked[0]
 
     @property
+    def winner(self) -> LocalTrial:
+        """The trial to use: the verdict's, which is the baseline's where nothing was shown; without one the best.
+
+        Raises:
+            NoResult: no trial is complete.
+        """
+        return self.best if self.verdict is None else self.trials[self.verdict.winner]
+
+    @property
+    def winner_module(self) -> nn.Module | None:
+        """A trained network of the winner, in evaluation mode on the CPU: `confirmed_module`, else `best_module`."""
+        return self.best_module if self.confirmed_module is None else self.confirmed_module
+
+    @property
     def baseline(self) -> LocalTrial:
-        """Trial 0."""
-        return self.trials[0]
+        """The best complete trial that computes the baseline; trial 0 where none is complete."""
+        return next((trial for trial in self.ranking() if trial.is_baseline), self.trials[0])
 
     @property
     def best_activations(self) -> Mapping[str, ActivationSpec]:
@@ -106,9 +135,7 @@ class SearchResult:
 
     def ranking(self, by: Literal["trial", "family"] = "trial") -> list[LocalTrial] | list[LocalFamily]:
         """Complete trials, or families by their best one; best first, equal ones in order of trial number."""
-        sign = -1 if self.objective.direction == Direction.maximize else 1
-        complete = [trial for trial in self.trials if trial.state == "complete"]
-        ranked = sorted(complete, key=lambda trial: (sign * _value(trial), trial.number))
+        ranked = best_first(self.trials, self.objective.direction)
         if by == "trial":
             return ranked
         by_family: dict[str, list[LocalTrial]] = {}
@@ -119,12 +146,29 @@ class SearchResult:
     def _family(self, name: str, trials: Sequence[LocalTrial]) -> LocalFamily:
         values = [_value(trial) for trial in trials]
         sd = statistics.stdev(values) if len(values) > 1 else None
-        is_baseline = name == self.baseline.family
+        is_baseline = any(trial.is_baseline for trial in trials)
         return LocalFamily(name, len(trials), values[0], statistics.fmean(values), sd, trials[0], is_baseline)
 
+    def pareto(self) -> list[LocalTrial]:
+        """Complete trials that no other one beats in every objective, the best in the first objective first.
+
+        Of trials with equal values the earliest; with a single objective that is the best trial.
+        """
+        signs = [-1 if objective.direction == Direction.maximize else 1 for objective in self.objectives]
+
+        def losses(trial: LocalTrial) -> list[float]:
+            return [sign * value for sign, value in zip(signs, trial.values.values(), strict=True)]
+
+        front: list[LocalTrial] = []
+        for trial in sorted(self.ranking(), key=losses):  # what beats a trial stands before it
+            own = losses(trial)
+            if not any(all(a <= b for a, b in zip(losses(other), own, strict=True)) for other in front):
+                front.append(trial)
+        return front
+
     def snippet(self) -> str:
-        """PyTorch code of the best trial's activations that needs nothing of this package."""
-        each = self.best_activations
+        """PyTorch code of the winner's activations that needs nothing of this package."""
+        each = self.winner.activations
         if len(each) == 1:
             return snippet(next(iter(each.values())))
         return "\n\n".join(f"# {where}\n{snippet(spec)}" for where, spec in each.items())
@@ -135,17 +179,31 @@ class SearchResult:
 
         rows: list[dict[str, Any]] = [
             {"number": t.number, "state": t.state, "value": t.value, "family": t.family, "is_baseline": t.is_baseline}
-            | {"failure": t.failure, "parameters": dict(t.parameters), "metrics": dict(t.metrics)}
+            | {
+                "failure": t.failure,
+                "values": dict(t.values),
+                "parameters": dict(t.parameters),
+                "metrics": dict(t.metrics),
+            }
             for t in self.trials
         ]
         return pd.json_normalize(rows)
 
     def __str__(self) -> str:
-        lines = [f"{self.objective.metric} by family, {len(self.trials)} trials, {self.objective.direction}d"]
+        stop = "" if self.stopped_by is StopRule.trials else f", stopped by {self.stopped_by}"
+        lines = [*self._verdict_in_words()]
+        lines.append(f"{self.objective.metric} by family, {len(self.trials)} trials, {self.objective.direction}d{stop}")
         for rank, entry in enumerate(self.ranking("family"), start=1):
             mark = "  (baseline)" if entry.is_baseline else ""
             lines.append(f"{rank:>3}  {entry.family:<24} {entry.best:>10.5g}  of {entry.trials}{mark}")
         return "\n".join([*lines, *self._about_the_module()])
+
+    def _verdict_in_words(self) -> Iterator[str]:
+        if self.verdict is None:
+            yield "no verdict: the best of single runs may be lucky; search with `confirmation={}`"
+            return
+        yield f"verdict: {self.verdict.words}"
+        yield f"use: {self.winner.family} (trial {self.winner.number})"
 
     def _about_the_module(self) -> Iterator[str]:
         if self.replaced:
@@ -154,6 +212,13 @@ class SearchResult:
         yield from (f"left as it is: {path or 'the module'} ({reason})" for path, reason in self.left.items())
         if self.kept_weights:
             yield f"began as given in every trial: {_listed(self.kept_weights)}"
+
+
+def best_first(trials: Sequence[LocalTrial], direction: Direction) -> list[LocalTrial]:
+    """The complete trials, best first, equal ones in order of number."""
+    sign = -1 if direction == Direction.maximize else 1
+    complete = [trial for trial in trials if trial.state == "complete"]
+    return sorted(complete, key=lambda trial: (sign * _value(trial), trial.number))
 
 
 def _listed(names: Sequence[str]) -> str:

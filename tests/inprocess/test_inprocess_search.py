@@ -105,7 +105,9 @@ def test_one_seed_gives_one_search() -> None:
 
 
 def test_layers_may_choose_apart() -> None:
-    found = search(regressor, wave(), families=["tanh", "sine", "relu"], placement="layer", trials=6, epochs=1)
+    found = search(
+        regressor, wave(), families=["tanh", "sine", "relu"], placement="layer", trials=6, epochs=1, sampler="random"
+    )
     assert {tuple(trial.activations) for trial in found.trials} == {("first", "second")}
     assert any("+" in trial.family for trial in found.trials)
     assert "# first" in found.snippet()
