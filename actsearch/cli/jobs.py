@@ -39,7 +39,7 @@ def submit(
     sampler: Annotated[str | None, typer.Option(help="`tpe`, `random` or `gp`.")] = None,
     pruner: Annotated[str | None, typer.Option(help="`none`, `median` or `hyperband`.")] = None,
     optimizer: Annotated[str | None, typer.Option(help="`adamw` or `sgd`.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the sampler.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the sampler; one device then.")] = None,
     priority: Annotated[int | None, typer.Option(help="Higher runs first.")] = None,
     parallelism: Annotated[int | None, typer.Option(help="Devices that may work on it at once.")] = None,
     name: Annotated[str | None, typer.Option(help="A label for people.")] = None,

@@ -45,10 +45,10 @@ class Shorthand(TypedDict, total=False):
     sampler: str | Sampler
     pruner: str | Pruner
     confirmation: Literal["auto", "off"] | Confirmation | Mapping[str, Any]
-    parallelism: int
+    parallelism: int | None
     cohort_size: int | None
     priority: int
-    seed: int
+    seed: int | None
     name: str | None
     families: Literal["all"] | Sequence[str | FamilyChoice | Mapping[str, Any]]
     placement: Placement | str

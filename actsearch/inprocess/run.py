@@ -99,7 +99,7 @@ def search(
     judged = ["valid_data"] if wanted.confirmation_wanted is None else ["test_data", "valid_data"]
     for name in judged:
         if name not in parts:
-            parts["train_data"], parts[name] = held_out(parts["train_data"], wanted.seed, samples)
+            parts["train_data"], parts[name] = held_out(parts["train_data"], wanted.sampler_seed, samples)
     dataset = Dataset(
         parts["train_data"],
         parts["valid_data"],

@@ -105,12 +105,12 @@ class _Search:
         if budget.patience is not None and ranked and len(self.trials) - 1 - ranked[0].number >= budget.patience:
             return StopRule.patience
         bound = budget.regret_bound
-        return StopRule.regret_bound if bound and regret_is_bounded(self.study, bound, self.request.seed) else None
+        return StopRule.regret_bound if bound and regret_is_bounded(self.study, bound, self.request.sampler_seed) else None
 
     def _round(self, size: int) -> None:
         request, first = self.request, len(self.trials)
-        self.study.sampler = make_sampler(request.sampler, request.seed, first, self.prepared.space)
-        self.study.pruner = make_pruner(request.pruner, request.training.epochs, request.seed)
+        self.study.sampler = make_sampler(request.sampler, request.sampler_seed, first, self.prepared.space)
+        self.study.pruner = make_pruner(request.pruner, request.training.epochs, request.sampler_seed)
         members = [self._ask(first + place) for place in range(size)]
         curves: dict[int, Curve] = {}
         suggestions = [suggestion for _, suggestion in members]

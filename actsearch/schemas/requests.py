@@ -260,6 +260,8 @@ class Confirmation(Schema):
         return self
 
 
+_RUNNERS = 4
+
 WORTH_CONFIRMING = 20
 """Trials from which on a search is confirmed unless the request says otherwise."""
 
@@ -278,10 +280,12 @@ class JobRequest(Schema):
         measures: costs of the finished network to record of every complete trial; those among the objectives are.
         confirmation: how the best are compared with the baseline in the end; `off`, or `auto`: with the default values
             where the budget is at least 20 trials (a smaller search would cost less than its confirmation).
-        parallelism: how many runners (devices) may work on the job at once.
+        parallelism: how many runners (devices) may work on the job at once; None for 1 where there is a `seed`, so that
+            it gives the same search every time, and for 4 where there is none.
         cohort_size: trials trained together on one device; None lets the worker choose.
         priority: higher runs first.
-        seed: seed of the sampler.
+        seed: seed of the sampler. With it, and one runner, the same request gives the same trials; None if that does
+            not matter.
         name: a label for people.
         warm_start: jobs to begin from: `off`, `auto` (the last completed ones of the same architecture, task and
             objective), or their ids. They cost no budget and enter no statistics of this job.
@@ -299,10 +303,10 @@ class JobRequest(Schema):
     sampler: Sampler = AutoSampler()
     pruner: Pruner = AutoPruner()
     confirmation: Confirmation | Literal["auto", "off"] = "auto"
-    parallelism: Annotated[int, Field(ge=1, le=1000)] = 4
+    parallelism: Annotated[int, Field(ge=1, le=1000)] | None = None
     cohort_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     name: Annotated[str, Field(max_length=200, pattern=PRINTABLE)] | None = None
     warm_start: Literal["auto", "off"] | Annotated[list[UUID], Field(min_length=1, max_length=20)] = "off"
 
@@ -311,6 +315,16 @@ class JobRequest(Schema):
         if self.objectives and self.objective != Objective():
             raise ValueError("give `objective` or `objectives`, not both")
         return self
+
+    @property
+    def runners(self) -> int:
+        """How many runners may work on the job at once."""
+        return self.parallelism or (_RUNNERS if self.seed is None else 1)
+
+    @property
+    def sampler_seed(self) -> int:
+        """The seed of sampler and pruner."""
+        return self.seed or 0
 
     @property
     def judged_by(self) -> list[Objective]:

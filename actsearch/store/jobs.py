@@ -72,13 +72,13 @@ def create_job(
         "metric": objective.metric,
         "direction": objective.direction,
         "priority": request.priority,
-        "parallelism": request.parallelism,
+        "parallelism": request.runners,
         "budget_trials": request.budget.trials,
         "request": request.model_dump(mode="json"),
     }
     connection.execute(insert(JobRow).values(row))
     _record(connection, job_id, JobState.queued, None)
-    defer_runners(connection, job_id, min(request.parallelism, request.budget.trials), request.priority)
+    defer_runners(connection, job_id, min(request.runners, request.budget.trials), request.priority)
     return job_id
 
 

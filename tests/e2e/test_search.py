@@ -88,8 +88,8 @@ def test_a_job_waits_for_a_worker_and_says_so(service: Any, client: Client) -> N
     assert job.refresh().workers_online == 1
 
 
-def test_one_worker_and_one_seed_give_one_search(service: Any, client: Client) -> None:
-    service.start_worker(ACTSEARCH_TIME_SLICE="1")
+def test_one_seed_gives_one_search_whatever_the_devices(service: Any, client: Client) -> None:
+    service.start("worker", "--devices", "cpu,cpu", ACTSEARCH_TIME_SLICE="1")
     request = SMALL | {
         "space": {"training": {"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}}},
         "budget": {"trials": 14},
@@ -102,7 +102,7 @@ def test_one_worker_and_one_seed_give_one_search(service: Any, client: Client) -
     for job in jobs:
         assert job.wait(timeout=180).state == "completed", service.log_text()
         trials = sorted(job.trials(), key=lambda trial: trial.number)
-        results.append([(t.state, t.parameters, t.value) for t in trials])
+        results.append([(t.state, t.family, t.parameters, t.value) for t in trials])
 
     assert results[0] == results[1]
 

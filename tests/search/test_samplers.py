@@ -37,7 +37,7 @@ def _proposals(request: JobRequest, n: int, cohort: int = 4, **first: Any) -> li
     study.enqueue_trial(dict(prepared.baseline_parameters))
     while len(study.trials) < n:
         begun = len(study.trials) - (1 if len(study.trials) == 1 else 0)
-        study.sampler = make_sampler(request.sampler, request.seed, begun)
+        study.sampler = make_sampler(request.sampler, request.sampler_seed, begun)
         trials = [study.ask() for _ in range(min(cohort, n - begun))]
         for trial in trials:
             suggest(trial, prepared.space)

@@ -94,7 +94,7 @@ def _claim(context: Context) -> list[Member]:
 
 def _stop_at_regret_bound(context: Context) -> None:
     bound = context.request.budget.regret_bound
-    if bound is not None and regret_is_bounded(_study(context, 0), bound, context.request.seed):
+    if bound is not None and regret_is_bounded(_study(context, 0), bound, context.request.sampler_seed):
         with context.engine.begin() as connection:
             jobs.lock(connection, context.order.job_id)
             stopping.stop(connection, context.order.job_id, StopRule.regret_bound)
@@ -106,8 +106,8 @@ def _study(context: Context, first_number: int) -> optuna.Study:
     return optuna.load_study(
         study_name=str(context.order.job_id),
         storage=context.storage,
-        sampler=make_sampler(request.sampler, request.seed, first_number, space, sources),
-        pruner=make_pruner(request.pruner, request.training.epochs, request.seed),
+        sampler=make_sampler(request.sampler, request.sampler_seed, first_number, space, sources),
+        pruner=make_pruner(request.pruner, request.training.epochs, request.sampler_seed),
     )
 
 
