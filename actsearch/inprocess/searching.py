@@ -105,7 +105,8 @@ class _Search:
         if budget.patience is not None and ranked and len(self.trials) - 1 - ranked[0].number >= budget.patience:
             return StopRule.patience
         bound = budget.regret_bound
-        return StopRule.regret_bound if bound and regret_is_bounded(self.study, bound, self.request.sampler_seed) else None
+        bounded = bound and regret_is_bounded(self.study, bound, self.request.sampler_seed)
+        return StopRule.regret_bound if bounded else None
 
     def _round(self, size: int) -> None:
         request, first = self.request, len(self.trials)
