@@ -99,7 +99,7 @@ def compile_space(
     architecture: Sequence[ParameterInfo],
     groups_in: Callable[[Mapping[str, Scalar]], Sequence[str]] | None = None,
 ) -> Space:
-    """The search space of a request whose names and ranges have been checked (`search.prepare`).
+    """The search space of a request whose names and ranges have been checked, and its baseline set (`search.prepare`).
 
     Args:
         groups, groups_in: see `Space`.
@@ -107,6 +107,8 @@ def compile_space(
     """
     spaces = {choice_label(choice): _choice_space(choice) for choice in chosen_families(request.space.families)}
     baseline = request.baseline
+    if baseline is None:
+        raise ValueError("the baseline is not known yet")
     if baseline.label not in spaces:
         given = {name: p.default for name, p in family_of(baseline).parameters.items()} | baseline.parameters
         spaces[baseline.label] = FamilySpace(baseline.family, given, {}, baseline.learned, baseline.expression)

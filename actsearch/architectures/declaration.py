@@ -9,7 +9,9 @@ from typing import Protocol
 from torch import nn
 
 from actsearch.errors import NotFound
-from actsearch.schemas import ParameterInfo
+from actsearch.schemas import ActivationSpec, ParameterInfo
+
+RELU = ActivationSpec(family="relu")
 
 
 class Sites(Protocol):
@@ -45,6 +47,7 @@ class Architecture:
         build: see `Builder`.
         inputs: input kinds it takes.
         parameters: depth, width, norm ...: name, type, range, default.
+        baseline: the activation that people use in it, with which a job compares unless its request says otherwise.
     """
 
     name: str
@@ -52,13 +55,18 @@ class Architecture:
     build: Builder
     inputs: Sequence[str]
     parameters: Sequence[ParameterInfo]
+    baseline: ActivationSpec = RELU
 
 
 _ARCHITECTURES: dict[str, Architecture] = {}
 
 
 def architecture(
-    *, inputs: Sequence[str], parameters: Sequence[ParameterInfo], name: str | None = None
+    *,
+    inputs: Sequence[str],
+    parameters: Sequence[ParameterInfo],
+    name: str | None = None,
+    baseline: ActivationSpec = RELU,
 ) -> Callable[[Builder], Builder]:
     """Register the decorated builder; its docstring's first line is the description.
 
@@ -71,7 +79,7 @@ def architecture(
         if key in _ARCHITECTURES:
             raise ValueError(f"architecture {key!r} is already declared")
         description = (build.__doc__ or "").strip().partition("\n")[0]
-        _ARCHITECTURES[key] = Architecture(key, description, build, tuple(inputs), tuple(parameters))
+        _ARCHITECTURES[key] = Architecture(key, description, build, tuple(inputs), tuple(parameters), baseline)
         return build
 
     return add

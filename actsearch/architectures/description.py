@@ -20,6 +20,7 @@ def describe(architecture: Architecture) -> ArchitectureInfo:
         inputs=list(architecture.inputs),
         parameters=list(architecture.parameters),
         parameter_schema=json_schema(architecture.parameters),
+        baseline=architecture.baseline,
     )
 
 

@@ -8,7 +8,7 @@ from torch.func import functional_call
 
 from actsearch.architectures.declaration import InputSpec, Sites, architecture
 from actsearch.architectures.initialisation import gain_of, initialise
-from actsearch.schemas import ParameterInfo
+from actsearch.schemas import ActivationSpec, ParameterInfo
 
 _LEAK = 0.2
 _VERDICTS = 3
@@ -16,6 +16,7 @@ _VERDICTS = 3
 
 @architecture(
     inputs=("gan",),
+    baseline=ActivationSpec(family="leaky_relu", parameters={"slope": _LEAK}),
     parameters=(
         ParameterInfo(name="depth", type="int", default=2, low=1, high=16, description="hidden layers of each part"),
         ParameterInfo(name="width", type="int", default=64, low=1, high=4096, log=True, description="units a layer"),

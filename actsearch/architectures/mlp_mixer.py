@@ -10,11 +10,22 @@ from actsearch.architectures.declaration import InputSpec, Sites, architecture
 from actsearch.architectures.initialisation import initialise
 from actsearch.architectures.patches import PATCH, patch_embedding
 from actsearch.architectures.stages import stage_of
-from actsearch.architectures.transformer import DEPTH, DROPOUT, EXPANSION, WIDTH, MeanToken, Residual, feed_forward
+from actsearch.architectures.transformer import (
+    BASELINE,
+    DEPTH,
+    DROPOUT,
+    EXPANSION,
+    WIDTH,
+    MeanToken,
+    Residual,
+    feed_forward,
+)
 from actsearch.architectures.units import UNIT, Unit
 
 
-@architecture(inputs=("image", "sequence"), parameters=(PATCH, WIDTH, DEPTH, EXPANSION, DROPOUT, *UNIT))
+@architecture(
+    inputs=("image", "sequence"), parameters=(PATCH, WIDTH, DEPTH, EXPANSION, DROPOUT, *UNIT), baseline=BASELINE
+)
 def mlp_mixer(
     spec: InputSpec,
     sites: Sites,

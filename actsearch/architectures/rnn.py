@@ -12,11 +12,12 @@ from actsearch.architectures.declaration import InputSpec, Sites, architecture
 from actsearch.architectures.dropout import Dropout
 from actsearch.architectures.initialisation import gain_of, initialise
 from actsearch.architectures.sequences import Head, embedding
-from actsearch.schemas import ParameterInfo
+from actsearch.schemas import ActivationSpec, ParameterInfo
 
 
 @architecture(
     inputs=("sequence", "tokens"),
+    baseline=ActivationSpec(family="tanh"),
     parameters=(
         ParameterInfo(
             name="cell", type="choice", default="lstm", choices=["lstm", "gru", "vanilla"], description="kind of cell"

@@ -13,8 +13,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from actsearch.architectures.declaration import Architecture, InputSpec, Sites
+from actsearch.architectures.declaration import RELU, Architecture, InputSpec, Sites
 from actsearch.architectures.ready_made import take_out
+from actsearch.architectures.recognition import usual
+from actsearch.architectures.swapping import find
 from actsearch.errors import FieldProblem, InvalidRequest, NotFound
 from actsearch.schemas import ParameterInfo
 
@@ -29,6 +31,7 @@ def timm_architecture(name: str) -> Architecture:
 
     Sites are the places of activation modules and functions in the model (`layer1.0.act1`), in the order in which they
     are used, in up to three stages of equal depth; gates (sigmoids of squeeze-and-excite blocks) are left as they are.
+    The baseline is the activation that the model comes with.
     The model keeps timm's own initial weights, which do not follow the activation's gain.
 
     Raises:
@@ -49,7 +52,9 @@ def timm_architecture(name: str) -> Architecture:
             message = f"{name} cannot be built for inputs of shape {spec.shape}: {reason}"
             raise InvalidRequest(FieldProblem("architecture.name", message)) from error
 
-    return Architecture(name, f"{model} of timm {timm.__version__}.", build, ("image",), (_DROP,))
+    own = find(nn.ModuleList([timm.create_model(model, pretrained=False)])).places
+    baseline = usual(place.function for place in own if not place.gate) or RELU
+    return Architecture(name, f"{model} of timm {timm.__version__}.", build, ("image",), (_DROP,), baseline)
 
 
 def _timm() -> ModuleType:

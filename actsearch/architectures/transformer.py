@@ -12,7 +12,7 @@ from actsearch.architectures.dropout import Dropout
 from actsearch.architectures.initialisation import initialise
 from actsearch.architectures.stages import stage_of
 from actsearch.architectures.units import Unit
-from actsearch.schemas import ParameterInfo
+from actsearch.schemas import ActivationSpec, ParameterInfo
 
 WIDTH = ParameterInfo(name="width", type="int", default=32, low=1, high=4096, log=True, description="numbers a token")
 DEPTH = ParameterInfo(name="depth", type="int", default=2, low=1, high=48, description="blocks")
@@ -23,6 +23,8 @@ EXPANSION = ParameterInfo(
 DROPOUT = ParameterInfo(
     name="dropout", type="float", default=0.0, low=0.0, high=0.9, description="after each block's branches"
 )
+
+BASELINE = ActivationSpec(family="gelu")  # of GPT, BERT, ViT and MLP-Mixer
 
 
 def transformer_blocks(

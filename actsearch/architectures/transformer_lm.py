@@ -7,6 +7,7 @@ from torch import nn
 from actsearch.architectures.declaration import InputSpec, Sites, architecture
 from actsearch.architectures.initialisation import initialise
 from actsearch.architectures.transformer import (
+    BASELINE,
     DEPTH,
     DROPOUT,
     EXPANSION,
@@ -19,7 +20,7 @@ from actsearch.architectures.transformer import (
 from actsearch.architectures.units import UNIT, Unit
 
 
-@architecture(inputs=("tokens",), parameters=(WIDTH, DEPTH, HEADS, EXPANSION, DROPOUT, *UNIT))
+@architecture(inputs=("tokens",), parameters=(WIDTH, DEPTH, HEADS, EXPANSION, DROPOUT, *UNIT), baseline=BASELINE)
 def transformer_lm(
     spec: InputSpec,
     sites: Sites,

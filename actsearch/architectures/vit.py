@@ -8,6 +8,7 @@ from actsearch.architectures.declaration import InputSpec, Sites, architecture
 from actsearch.architectures.initialisation import initialise
 from actsearch.architectures.patches import PATCH, patch_embedding
 from actsearch.architectures.transformer import (
+    BASELINE,
     DEPTH,
     DROPOUT,
     EXPANSION,
@@ -20,7 +21,9 @@ from actsearch.architectures.transformer import (
 from actsearch.architectures.units import UNIT, Unit
 
 
-@architecture(inputs=("image", "sequence"), parameters=(PATCH, WIDTH, DEPTH, HEADS, EXPANSION, DROPOUT, *UNIT))
+@architecture(
+    inputs=("image", "sequence"), parameters=(PATCH, WIDTH, DEPTH, HEADS, EXPANSION, DROPOUT, *UNIT), baseline=BASELINE
+)
 def vit(
     spec: InputSpec,
     sites: Sites,

@@ -66,10 +66,10 @@ def architectures(as_json: AsJson = False, url: Url = None) -> None:
     if as_json:
         print_json(listed)
         return
-    table = new_table("architecture", "what it is", "takes", "parameters")
+    table = new_table("architecture", "what it is", "takes", "baseline", "parameters")
     for item in listed:
         parameters = ", ".join(map(parameter_text, item.parameters))
-        add_row(table, item.name, item.description, ", ".join(item.inputs), parameters)
+        add_row(table, item.name, item.description, ", ".join(item.inputs), item.baseline.family, parameters)
     console().print(table)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from copy import deepcopy
 from typing import Literal
@@ -11,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from actsearch.architectures import InputSpec, Sites
+from actsearch.architectures.declaration import RELU
 from actsearch.architectures.ready_made import ReadyMade, take_out
+from actsearch.architectures.recognition import usual
 from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.inprocess.network import MODEL, Network, checked_outputs
-from actsearch.inprocess.recognition import recognised
-from actsearch.schemas import ActivationSpec
 
 Weights = Literal["fresh", "given"] | Callable[[nn.Module], object]
 """How each candidate's weights begin: `fresh`, `given`, or by a function that draws them in place."""
@@ -57,7 +56,7 @@ def from_module(model: nn.Module, batch: Tensor, *, sites: Collection[str] | Non
         return taken.put(module, sites)
 
     replaced = {path: taken.replaced[path] for path in taken.sites}  # in the order in which signals pass them
-    return Network(built, outputs, replaced, taken.left, kept, _own(taken))
+    return Network(built, outputs, replaced, taken.left, kept, usual(taken.functions.values()) or RELU)
 
 
 def _taken_out(model: nn.Module, batch: Tensor, sites: Collection[str] | None) -> ReadyMade:
@@ -119,10 +118,3 @@ def _freeze(module: nn.Module) -> None:
             if not value.requires_grad:
                 delattr(part, name)
                 part.register_buffer(name, value.detach())
-
-
-def _own(taken: ReadyMade) -> ActivationSpec | None:
-    """The activation that most sites came with, if the catalogue has it."""
-    found = [recognised(function) for function in taken.functions.values()]
-    counts = Counter(spec.model_dump_json() for spec in found if spec is not None)
-    return ActivationSpec.model_validate_json(counts.most_common(1)[0][0]) if counts else None

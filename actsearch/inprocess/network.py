@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from actsearch.activations import Activation
 from actsearch.architectures import Architecture, Builder, InputSpec, Sites
+from actsearch.architectures.declaration import RELU
 from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.schemas import ActivationSpec
 
@@ -55,7 +56,7 @@ class Network:
         outputs: on the batch that it was tried on.
         replaced, left: what stood at each site of a ready-made module, by path, and what was left, with the reason.
         kept: names of the weights that all candidates begin with as they were given; see `weights`.
-        own: the activation that the network came with, where the catalogue has it.
+        own: the activation that the network came with, where the catalogue has it, else ReLU.
     """
 
     build: Builder
@@ -63,11 +64,11 @@ class Network:
     replaced: Mapping[str, str] = field(default_factory=dict)
     left: Mapping[str, str] = field(default_factory=dict)
     kept: Sequence[str] = ()
-    own: ActivationSpec | None = None
+    own: ActivationSpec = RELU
 
     def architecture(self, kind: str) -> Architecture:
         """The architecture, without parameters, that takes inputs of this kind."""
-        return Architecture(OWN, "the caller's own network", self.build, (kind,), ())
+        return Architecture(OWN, "the caller's own network", self.build, (kind,), (), self.own)
 
 
 def from_build(build: Build, batch: Tensor) -> Network:

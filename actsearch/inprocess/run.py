@@ -87,8 +87,6 @@ def search(
     parts |= {n: to_part(d, n) for n, d in (("valid_data", valid_data), ("test_data", test_data)) if d is not None}
     network = _network(model, first_samples(parts["train_data"], _TRIED)[0], sites, weights)
     outputs = network.outputs
-    if network.own is not None and "baseline" not in request:
-        wanted = wanted.model_copy(update={"baseline": network.own})
     kind = kind or task_kind(parts["train_data"][1])
     samples = len(parts["train_data"][0])
     if loss is None:

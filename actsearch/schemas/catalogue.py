@@ -84,6 +84,7 @@ class ArchitectureInfo(Schema):
 
     Args:
         parameter_schema: JSON Schema of the object `architecture.parameters` of a request.
+        baseline: what a job compares with unless its request says otherwise: the activation that people use in it.
     """
 
     name: str
@@ -91,6 +92,7 @@ class ArchitectureInfo(Schema):
     inputs: list[str]
     parameters: list[ParameterInfo]
     parameter_schema: dict[str, Any]
+    baseline: ActivationSpec
 
 
 class TaskInfo(Schema):

@@ -273,7 +273,8 @@ class JobRequest(Schema):
         task: dataset by name, or name with parameters.
         architecture: network by name, or name with parameters.
         space: what is searched.
-        baseline: the activation every other is compared with; it is always trial 0.
+        baseline: the activation every other is compared with; it is always trial 0. None for the one that people use in
+            this architecture (`ArchitectureInfo.baseline`).
         training, budget, objective, sampler, pruner: see their types.
         objectives: instead of `objective`, several: the first is what rankings use, all make the Pareto front; no
             trial is pruned.
@@ -294,7 +295,7 @@ class JobRequest(Schema):
     task: Annotated[Named, BeforeValidator(named)]
     architecture: Annotated[Named, BeforeValidator(named)] = Named(name="mlp")
     space: SearchSpace = SearchSpace()
-    baseline: ActivationSpec = ActivationSpec(family="relu")
+    baseline: ActivationSpec | None = None
     training: Training = Training()
     budget: Budget = Budget()
     objective: Objective = Objective()

@@ -115,7 +115,7 @@ def input_spec(dataset: Dataset) -> InputSpec:
 
 
 def _prepared(request: JobRequest, task: Task, architecture: Architecture, dataset: Dataset) -> PreparedJob:
-    baseline = _checked("baseline", lambda: resolve(request.baseline))
+    baseline = _checked("baseline", lambda: resolve(request.baseline or architecture.baseline))
     parameters = resolve_parameters(architecture, request.architecture.parameters)
     groups = _groups(request, architecture, input_spec(dataset))
     space = compile_space(
@@ -240,7 +240,7 @@ def _place_problems(request: JobRequest) -> Iterator[FieldProblem]:
 
 def _family_name_problems(request: JobRequest) -> Iterator[FieldProblem]:
     known = (*families(), EXPRESSION)
-    if request.baseline.family not in known:
+    if request.baseline is not None and request.baseline.family not in known:
         yield _unknown("baseline.family", "family", request.baseline.family, known)
     for i, choice in enumerate(_choices(request)):
         if isinstance(choice, FamilyTags):
@@ -294,7 +294,7 @@ def _fit_problems(
     except InvalidRequest as error:
         yield from _under("architecture.parameters", error)
     try:
-        resolve(request.baseline)
+        resolve(request.baseline or architecture.baseline)
     except InvalidRequest as error:
         yield from _under("baseline", error)
 

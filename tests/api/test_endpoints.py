@@ -121,6 +121,8 @@ def test_the_catalogue_says_what_can_be_searched(http: TestClient, subject: str)
     if subject == "activations":
         (slope,) = items["leaky_relu"]["parameters"]
         assert slope["low"] < slope["default"] < slope["high"]
+    if subject == "architectures":
+        assert {name: items[name]["baseline"]["family"] for name in ("mlp", "rnn")} == {"mlp": "relu", "rnn": "tanh"}
 
 
 def test_health(http: TestClient) -> None:

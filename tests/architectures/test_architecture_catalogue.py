@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from actsearch.activations import resolve
 from actsearch.architectures import (
     InputSpec,
     architectures,
@@ -48,6 +49,11 @@ def drawn_parameters(name: str, data: st.DataObject) -> dict[str, Any]:
             values = st.integers(int(low), int(high)) if info.type == "int" else st.sampled_from([low, high / 2])
         found[info.name] = data.draw(values, info.name)
     return found
+
+
+@pytest.mark.parametrize("name", architectures())
+def test_every_baseline_is_an_activation_of_the_catalogue(name: str) -> None:
+    resolve(describe(get_architecture(name)).baseline)
 
 
 @pytest.mark.parametrize(("name", "kind"), INPUTS)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from actsearch.activations import resolve
+from actsearch.architectures import get_architecture
 from actsearch.errors import InvalidRequest
 from actsearch.schemas import JobRequest
 from actsearch.search import prepare
@@ -98,6 +100,25 @@ def test_the_baseline_joins_a_space_without_it() -> None:
         "training.learning_rate": 0.1,  # the request's own, 1e-3, is outside: the nearest end
         "architecture.width": 32,
     }
+
+
+@pytest.mark.parametrize(
+    ("task", "architecture", "family"),
+    [
+        ("digits", "mlp", "relu"),
+        ("digits", "vit", "gelu"),
+        ("sunspots", "rnn", "tanh"),
+        ("gan_ring", "gan2d", "leaky_relu"),
+    ],
+)
+def test_a_request_without_a_baseline_gets_the_architectures_own(task: str, architecture: str, family: str) -> None:
+    request = {"task": task, "architecture": architecture, "space": {"families": ["mish"]}}
+    prepared = prepare(JobRequest.model_validate(request))
+    assert prepared.baseline == resolve(get_architecture(architecture).baseline)
+    assert prepared.baseline.family == prepared.baseline_parameters["family"] == family
+    assert set(prepared.space.families) == {"mish", family}
+    named = prepare(JobRequest.model_validate(request | {"baseline": {"family": "elu"}}))
+    assert named.baseline.family == "elu"
 
 
 def test_an_expression_may_be_searched_and_be_the_baseline() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 
 import torch
@@ -12,6 +13,13 @@ from torch import Tensor, nn
 from actsearch.activations import Activation, distinct_families, learned_names, resolve
 from actsearch.errors import InvalidRequest
 from actsearch.schemas import ActivationSpec
+
+
+def usual(functions: Iterable[Callable[[Tensor], Tensor]]) -> ActivationSpec | None:
+    """The activation of the catalogue that most of these are; None if none is in it."""
+    found = [recognised(function) for function in functions]
+    counts = Counter(spec.model_dump_json() for spec in found if spec is not None)
+    return ActivationSpec.model_validate_json(counts.most_common(1)[0][0]) if counts else None
 
 
 def recognised(function: Callable[[Tensor], Tensor]) -> ActivationSpec | None:
