@@ -69,7 +69,8 @@ def confirm(prepared: PreparedJob, trainer: Trainer, found: Found, wanted: Confi
     objective = _compared_by(prepared, trainer.task)
     ranked = best_first(found.trials, prepared.objective.direction)
     first = next((trial for trial in ranked if trial.is_baseline), found.trials[0])
-    finalists = choose_finalists([_as_trial(trial) for trial in ranked if not trial.is_baseline], wanted.finalists)
+    others = [_as_trial(trial) for trial in ranked if not trial.is_baseline]
+    finalists = choose_finalists(others, wanted.finalists, _as_trial(first))
     if not finalists:
         return Confirmed(nothing_to_compare(_as_trial(first), objective, wanted), None)
     baseline = _arm(_as_trial(first), found)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
+from actsearch.activations import fingerprint
 from actsearch.schemas import (
     Arm,
     Confirmation,
@@ -70,21 +71,28 @@ def fresh_seed(training_seed: int, replicate: int) -> int:
     return seed if seed != training_seed else (seed + 1) % 2**31
 
 
-def choose_finalists(ranked: Sequence[Trial], count: int) -> list[Trial]:
+def choose_finalists(ranked: Sequence[Trial], count: int, baseline: Trial) -> list[Trial]:
     """The best trial of each of the best families, then, if families are too few, the next best activations.
 
+    No two of them compute the same function, nor does any compute the baseline's, under whatever name.
+
     Args:
-        ranked: complete trials, best first, without those that compute the baseline.
+        ranked: complete trials, best first.
     """
-    of_family = {trial.family: trial for trial in reversed(ranked)}
-    first = [trial for trial in ranked if of_family[trial.family] is trial]
-    chosen = first[:count]
-    for trial in ranked:
-        if len(chosen) >= count:
+    best = {trial.family: trial for trial in reversed(ranked)}
+    taken = {_function(baseline): baseline}
+    for trial in (*(trial for trial in ranked if best[trial.family] is trial), *ranked):
+        if len(taken) > count:
             break
-        if all(trial.activations != other.activations for other in chosen):
-            chosen.append(trial)
-    return sorted(chosen, key=ranked.index)
+        taken.setdefault(_function(trial), trial)
+    return sorted((trial for trial in taken.values() if trial is not baseline), key=ranked.index)
+
+
+def _function(trial: Trial) -> str | tuple[tuple[str, str], ...]:
+    """What trials share that compute the same functions at the same sites."""
+    found = {group: fingerprint(spec) for group, spec in trial.activations.items()}
+    functions = set(found.values())
+    return functions.pop() if len(functions) == 1 else tuple(sorted(found.items()))
 
 
 def looks_of(confirmation: Confirmation, finalists: int) -> list[Look]:

@@ -104,10 +104,23 @@ def test_costs_stand_beside_the_arms() -> None:
 
 def test_finalists_are_of_different_families_while_there_are_enough() -> None:
     ranked = [trial(1, "elu", alpha=1), trial(2, "elu", alpha=2), trial(3, "tanh"), trial(4, "elu", alpha=1)]
-    assert [t.number for t in choose_finalists(ranked, 2)] == [1, 3]
-    assert [t.number for t in choose_finalists(ranked, 3)] == [1, 2, 3]
-    assert [t.number for t in choose_finalists(ranked, 9)] == [1, 2, 3]  # 4 is 1 once more
-    assert choose_finalists([], 3) == []
+    relu = trial(0, "relu")
+    assert [t.number for t in choose_finalists(ranked, 2, relu)] == [1, 3]
+    assert [t.number for t in choose_finalists(ranked, 3, relu)] == [1, 2, 3]
+    assert [t.number for t in choose_finalists(ranked, 9, relu)] == [1, 2, 3]  # 4 is 1 once more
+    assert choose_finalists([], 3, relu) == []
+
+
+def test_one_function_under_two_names_is_one_finalist() -> None:
+    ranked = [trial(1, "celu", alpha=1), trial(2, "elu", alpha=1), trial(3, "elu", alpha=2), trial(4, "tanh")]
+    assert [t.number for t in choose_finalists(ranked, 9, trial(0, "relu"))] == [1, 3, 4]
+
+
+def test_the_baseline_under_another_name_is_no_finalist() -> None:
+    layers = {f"layer{i}": ActivationSpec(family="celu") for i in (1, 2)}
+    mixed = {"layer1": ActivationSpec(family="celu"), "layer2": ActivationSpec(family="tanh")}
+    ranked = [trial(1, "celu").model_copy(update={"activations": found}) for found in (layers, mixed)]
+    assert choose_finalists(ranked, 9, trial(0, "elu", alpha=1)) == [ranked[1]]
 
 
 def test_seeds_are_fresh_and_always_the_same() -> None:

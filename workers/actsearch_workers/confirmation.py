@@ -70,10 +70,9 @@ def end_search(context: Context) -> None:
 
 def _plan(connection: Connection, context: Context, wanted: Confirmation) -> None:
     job_id, objective = context.order.job_id, _compared_by(context)
-    finalists = choose_finalists(
-        ranking.candidates(connection, job_id, context.prepared.objective.direction), wanted.finalists
-    )
-    baseline = ranking.baseline_trial(connection, job_id, context.prepared.objective.direction)
+    direction = context.prepared.objective.direction
+    baseline = ranking.baseline_trial(connection, job_id, direction)
+    finalists = choose_finalists(ranking.candidates(connection, job_id, direction), wanted.finalists, baseline)
     if not finalists:
         _complete(connection, context, nothing_to_compare(baseline, objective, wanted).model_dump(mode="json"))
         return
