@@ -12,7 +12,6 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import (
     BaseSampler,
     BruteForceSampler,
-    CmaEsSampler,
     GPSampler,
     NSGAIISampler,
     QMCSampler,
@@ -23,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from actsearch.schemas import Sampler
 from actsearch.schemas import samplers as named
+from actsearch.search.cmaes import ReplayedCmaEsSampler
 from actsearch.search.shape import ShapeSampler, Source
 from actsearch.space import Space
 
@@ -78,7 +78,7 @@ _MAKERS: Mapping[str, Callable[[dict[str, Any], int, int], BaseSampler]] = {
     "gp": lambda options, _, state: GPSampler(seed=state, warn_independent_sampling=False, **options),
     "random": lambda _, __, state: RandomSampler(seed=state),
     "qmc": _qmc,
-    "cmaes": lambda options, _, state: CmaEsSampler(seed=state, warn_independent_sampling=False, **options),
+    "cmaes": lambda options, _, state: ReplayedCmaEsSampler(seed=state, warn_independent_sampling=False, **options),
     "nsga2": lambda options, _, state: NSGAIISampler(seed=state, **options),
     "grid": _exhaustive,
     "brute_force": _exhaustive,
