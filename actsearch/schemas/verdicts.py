@@ -114,7 +114,7 @@ class Arm(Schema):
         trial_id, trial: the trial of the search that it stands for.
         parameters: what else was searched, by Optuna name.
         completed, failed: replicates; a finalist that failed by itself on any seed is not called better.
-        costs: means over its replicates: `parameters`, `seconds` of training, and latency or quantisation figures
+        costs: means over its replicates: `parameters`, `seconds` of training, and latency, activation cost or INT8 drop
             where the job measures them.
     """
 

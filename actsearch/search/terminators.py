@@ -7,7 +7,7 @@ import warnings
 from optuna import Study
 from optuna.exceptions import ExperimentalWarning
 from optuna.search_space import intersection_search_space
-from optuna.terminator import RegretBoundEvaluator, StaticErrorEvaluator, Terminator
+from optuna.terminator import RegretBoundEvaluator
 from optuna.trial import TrialState
 
 _LEAST_TRIALS = 20
@@ -28,6 +28,5 @@ def regret_is_bounded(study: Study, bound: float, seed: int) -> bool:
         return False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        warnings.simplefilter("ignore", FutureWarning)  # Optuna 6 will drop it; constraints.txt pins 5
-        judge = Terminator(RegretBoundEvaluator(seed=seed), StaticErrorEvaluator(bound), min_n_trials=_LEAST_TRIALS)
-        return judge.should_terminate(study)
+        evaluator = RegretBoundEvaluator(min_n_trials=_LEAST_TRIALS, seed=seed)
+    return evaluator.evaluate(trials, study.direction) < bound

@@ -18,6 +18,7 @@ from actsearch.schemas import (
     Ending,
     Finalist,
     Interval,
+    Measure,
     ObjectiveInfo,
     Outcome,
     Trial,
@@ -35,7 +36,14 @@ from actsearch.search.statistics import (
     plan_looks,
 )
 
-_COSTS = ("parameters", "seconds", "latency", "int8", "quantised")
+_COSTS = (
+    "seconds",
+    Measure.parameters,
+    Measure.activation_cost,
+    Measure.latency_ms,
+    Measure.gpu_latency_ms,
+    Measure.int8_drop,
+)
 
 
 @dataclass(frozen=True)
@@ -325,8 +333,7 @@ def _arm(one: Replicates) -> dict[str, Any]:
 
 
 def _costs(measured: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    names = {name for metrics in measured for name in metrics if name.startswith(_COSTS)}
-    found = {name: [m[name] for m in measured if _is_number(m.get(name))] for name in sorted(names)}
+    found = {str(name): [m[name] for m in measured if _is_number(m.get(name))] for name in sorted(_COSTS)}
     return {name: fmean(values) for name, values in found.items() if values}
 
 

@@ -241,3 +241,15 @@ def test_a_real_difference_is_shown_on_test_data(engine: Engine) -> None:
     assert finalist.test.interval.low > 0
     assert "on 7 of 7 seeds" in verdict.words
     assert finalist.costs["parameters"] > 0
+
+
+def test_where_a_cost_comes_first_finalists_are_compared_by_the_metric_of_the_task(engine: Engine) -> None:
+    job = submit(engine, objectives=[{"metric": "activation_cost"}, {"metric": "accuracy"}])
+    run(engine, job)
+    done = seen(engine, job)
+    assert done.verdict is not None
+    assert (done.objective.metric, done.verdict.metric) == ("activation_cost", "accuracy")
+    others = [trial.value for trial in trials_of(engine, job) if not trial.is_baseline]
+    best = next(trial for trial in trials_of(engine, job) if trial.number == done.verdict.finalists[0].trial)
+    assert best.value == min(others)  # the search ranked by the cost
+    assert all(arm.costs["activation_cost"] > 0 for arm in (done.verdict.baseline, *done.verdict.finalists))
