@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
+import optuna
 import pytest
+from optuna.distributions import FloatDistribution
+from optuna.trial import create_trial
 from sqlalchemy import Engine, text
 from starlette.testclient import TestClient
+
+from actsearch.schemas import JobState
+from actsearch.store import OptunaStorage, jobs
 
 Submit = Callable[..., dict[str, Any]]
 Finish = Callable[..., None]
@@ -105,6 +112,52 @@ def test_rankings_share_ranks_and_place_the_baseline(http: TestClient, submit: S
     relu = by_family["baseline"]
     assert (relu["rank"], relu["family"], relu["trials"], relu["best"]) == (3, "relu", 2, 0.8)
     assert relu["mean"] == pytest.approx(0.65)
+
+
+def test_activations_are_ranked_with_their_trials_merged(http: TestClient, submit: Submit, finish: Finish) -> None:
+    job = submit()
+    finish(job["id"], [0.5, 0.9, 0.6, 0.7, 0.8, 0.8])  # the last two have the families of the first two
+
+    ranked = http.get(f"/v1/jobs/{job['id']}/ranking", params={"by": "activation"}).json()
+
+    found = [(e["rank"], e["family"], e["trials"], e["best"], e["is_baseline"]) for e in ranked["entries"]]
+    assert found[:2] == [(1, "elu", 2, 0.9, False), (2, "relu", 1, 0.8, False)]
+    assert (ranked["baseline"]["best"], ranked["baseline"]["replicates"]) == (0.5, 0)
+
+
+def test_importances_say_what_the_objective_depends_on(http: TestClient, submit: Submit, engine: Engine) -> None:
+    job = submit()
+    study = optuna.load_study(study_name=job["id"], storage=OptunaStorage(engine))
+    both = {name: FloatDistribution(0, 1) for name in ("matters", "does not")}
+    for i in range(24):
+        params = {"matters": i / 24, "does not": i * 7 % 24 / 24}
+        study.add_trial(create_trial(params=params, distributions=both, value=params["matters"]))
+
+    found = http.get(f"/v1/jobs/{job['id']}/importances").json()
+
+    assert (found["job_id"], found["trials"]) == (job["id"], 24)
+    assert found["shared"]["matters"] > 0.9 > 0.1 > found["shared"]["does not"]
+    assert http.get(f"/v1/jobs/{job['id']}/importances", params={"evaluator": "tarot"}).status_code == 422
+
+
+def test_the_leaderboard_has_completed_jobs_of_the_pair(
+    http: TestClient, submit: Submit, finish: Finish, engine: Engine
+) -> None:
+    pair = {"architecture": "mlp", "task": "digits"}
+    job, running = (submit()["id"] for _ in range(2))
+    finish(job, [0.5, 0.9, 0.4, 0.7])
+    finish(running, [0.5, 1.0])
+    with engine.begin() as connection:
+        jobs.transition(connection, UUID(job), JobState.completed)
+
+    board = http.get("/v1/leaderboard", params=pair).json()
+
+    assert [(e["family"], e["job_id"], e["evidence"]) for e in board["entries"]] == [
+        (family, job, "search") for family in ("elu", "tanh", "gelu")
+    ]
+    assert [e["gain"] for e in board["entries"]] == pytest.approx([0.4, 0.2, -0.1])
+    assert http.get("/v1/leaderboard", params=pair | {"task": "wine"}).json()["entries"] == []
+    assert http.get("/v1/leaderboard", params={"task": "digits"}).status_code == 422
 
 
 @pytest.mark.parametrize("subject", ["activations", "architectures", "tasks"])

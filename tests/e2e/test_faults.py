@@ -131,6 +131,7 @@ def test_a_crash_of_postgresql_loses_no_finished_trial(
 
         assert worker.wait(timeout=60) == 1
         assert "the worker lost its database; restart it" in service.log_text()
+        assert "Traceback" not in service.log_text()
         own_postgres.start()
         eventually(lambda: httpx.get(f"{service.url}/readyz").status_code == 200, 30)  # the API needs no restart
         service.start_worker()

@@ -139,3 +139,27 @@ def test_a_sampler_that_learns_sees_results_before_it_has_spent_the_budget() -> 
     assert most_at_once(RandomSampler(), 500) == 500
     assert most_at_once(TpeSampler(), 200) == 50
     assert most_at_once(GpSampler(), 12) == 10
+
+
+_TAKEN = """
+    CREATE FUNCTION taken() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        NEW.attempt := NEW.attempt + 1; NEW.state := 'complete'; NEW.value := 0.25; NEW.finished_at := now();
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER taken BEFORE UPDATE OF intermediate ON trials FOR EACH ROW
+        WHEN (NEW.number = 2 AND NEW.attempt = 1) EXECUTE FUNCTION taken();
+"""
+
+
+def test_a_trial_that_another_runner_took_and_finished_meanwhile_is_left_alone(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(_TAKEN))
+    job = submit(engine, budget={"trials": 4}, pruner="none")
+
+    run(engine, job)
+
+    found = trials(engine, job)
+    assert [trial.state for trial in found] == ["complete"] * 4
+    assert (found[2].value, list(found[2].curve), found[2].metrics) == (0.25, [], {})
+    assert all(list(trial.curve) == ["1", "2", "3"] for trial in found if trial.number != 2)

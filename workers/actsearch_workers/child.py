@@ -23,6 +23,7 @@ from actsearch.settings import settings
 from actsearch.store import create_store_engine
 from actsearch.training import keep_freed_memory
 from actsearch_workers.control import Control
+from actsearch_workers.lost_database import is_lost
 from actsearch_workers.messages import Broken, Done, Drain, Ready, Reply, Run, parse_order, to_line
 from actsearch_workers.runner import run_slice
 
@@ -59,8 +60,12 @@ def _work(engine: Engine, order: Run, device: str, control: Control) -> Reply:
     try:
         return Done(more=run_slice(engine, order, device, control))
     except Exception as error:  # the worker puts the runner back on the queue
-        log.exception("slice failed", job=str(order.job_id))
-        return Broken("".join(traceback.format_exception_only(error)).strip())
+        said = "".join(traceback.format_exception_only(error)).strip()
+        if is_lost(error):
+            log.error("slice failed: no database", job=str(order.job_id))  # noqa: TRY400 - the worker says the rest
+        else:
+            log.exception("slice failed", job=str(order.job_id))
+        return Broken(said)
     finally:
         control.busy = False
 
