@@ -264,12 +264,12 @@ def main() -> None:
     rounds, seconds = given.rounds or (3 if given.quick else 5), given.seconds or (0.7 if given.quick else 2.0)
     device = device_name()
     processes = given.cohort_processes or default_processes(device)
+    matmul = matmul_rate(device)  # before other processes start up beside it
     teams = {
         "cohort": Team("cohort", device, processes, max(1, CORES // processes)),
         "sequential": Team("plain", device, 1, CORES),
         "processes": Team("plain", device, CORES if device == "cpu" else 4, 1),
     }
-    matmul = matmul_rate(device)
     wanted = {name for name in given.models.split(",") if name}
     rows = []
     for row in all_rows(quick=given.quick):

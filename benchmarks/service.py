@@ -70,6 +70,7 @@ def through_the_service(trials: int, epochs: int, directory: Path) -> tuple[floa
                 "training": {"epochs": epochs, "batch_size": BATCH, "optimizer": "adamw"},
                 "budget": {"trials": trials},
                 "pruner": "hyperband",
+                "confirmation": "off",  # the loop trains no replicates either
             }
         )
         done = job.wait(timeout=1800, poll=0.1)

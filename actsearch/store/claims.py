@@ -101,8 +101,8 @@ def claim(connection: Connection, job_id: UUID, runner: int, worker: str, limit:
 
     Where another limit of the budget has been reached, only those given back are left.
 
-    The job's row is locked meanwhile, so that all runners together never exceed the budget. What is left is shared
-    evenly among the runners at work, so that none idles while another trains the rest.
+    The job's row is locked meanwhile, so that all runners together never exceed the budget. What is not finished is
+    shared evenly among the runners at work, so that none idles while another trains the rest.
 
     Returns:
         The claims in order of trial number; empty when nothing is left or the job does not run (any more).
@@ -115,14 +115,15 @@ def claim(connection: Connection, job_id: UUID, runner: int, worker: str, limit:
         job = connection.execute(text(_JOB), {"job": job_id}).one()
     counts = connection.execute(
         text(
-            "SELECT s.next_number, (SELECT count(*) FROM trials t WHERE t.study_id = s.id AND t.state = 'waiting')"
-            " FROM studies s WHERE s.id = :study"
+            "SELECT s.next_number, count(t.id) FILTER (WHERE t.state = 'waiting'), count(t.id)"
+            " FROM studies s LEFT JOIN trials t ON t.study_id = s.id AND t.state IN ('waiting', 'running')"
+            " WHERE s.id = :study GROUP BY s.next_number"
         ),
         {"study": job.study_id},
     ).one()
-    fresh, waiting = max(0, job.budget_trials - counts[0]), counts[1]
+    fresh, waiting, unfinished = max(0, job.budget_trials - counts[0]), counts[1], counts[2]
     at_work = max(1, connection.execute(text(_RUNNERS), {"job": str(job_id)}).scalar_one())
-    k = min(limit, -(-(fresh + waiting) // at_work))
+    k = min(limit, -(-(fresh + unfinished) // at_work))
     who = {"study": job.study_id, "runner": runner, "worker": worker}
     rows = list(connection.execute(text(_WAITING), who | {"k": k})) if waiting else []
     missing = min(k - len(rows), fresh)

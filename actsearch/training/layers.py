@@ -132,13 +132,15 @@ def _linear(module: nn.Module) -> Layer:
 
     def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
         x, weight = signal.value, weights("weight")  # (K, out, in)
-        if signal.shared and x.dim() == 2:
-            bias = weights("bias").flatten() if biased else None
-            together = F.linear(x, weight.flatten(0, 1), bias)  # (B, in) -> (B, K out): one product for all trials
-            return Signal(_trials_outside(together, trials), shared=False)
+        if signal.shared and x.dim() == 2:  # one product for all trials
+            flat = weight.flatten(0, 1)  # (K out, in)
+            together = torch.addmm(weights("bias").reshape(-1, 1), flat, x.t()) if biased else flat @ x.t()
+            return Signal(together.view(trials, -1, len(x)).transpose(1, 2), shared=False)
         x = _unshared(signal, trials)
-        flat, transposed = x.flatten(1, -2), weight.transpose(1, 2)  # (K, B ..., in), (K, in, out)
-        out = torch.baddbmm(weights("bias").unsqueeze(1), flat, transposed) if biased else torch.bmm(flat, transposed)
+        columns = x.flatten(1, -2).transpose(1, 2)  # (K, in, B ...)
+        # The samples innermost: products, biases and a softmax over few classes vectorise along them.
+        out = torch.baddbmm(weights("bias").unsqueeze(2), weight, columns) if biased else torch.bmm(weight, columns)
+        out = out.transpose(1, 2)  # (K, B ..., out)
         return Signal(out.unflatten(1, x.shape[1:-1]) if x.dim() > 3 else out, shared=False)
 
     return layer

@@ -5,7 +5,6 @@ They follow torch.optim's arithmetic, so that a trial takes the same steps in a 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -47,59 +46,85 @@ def _column(values: Sequence[float], like: Tensor) -> Tensor:
     return torch.tensor(values, dtype=like.dtype, device=like.device).unsqueeze(1)  # (K,) -> (K, 1)
 
 
+class _Decay:
+    """Weight decay of the trials, which costs nothing where no trial has any."""
+
+    def __init__(self, candidates: Sequence[Candidate], parameters: Tensor, decayed: int) -> None:
+        self._decayed = decayed
+        self._any = any(c.weight_decay for c in candidates)
+        self.strength = _column([c.weight_decay for c in candidates], parameters)
+
+    def into_gradient(self, parameters: Tensor, gradient: Tensor) -> None:
+        """L2: g = g + decay p."""
+        if self._any:
+            gradient[:, : self._decayed].addcmul_(parameters[:, : self._decayed], self.strength)
+
+    def shrink(self, parameters: Tensor, rate: Tensor) -> None:
+        """Decoupled: p = (1 - rate decay) p."""
+        if self._any:
+            parameters[:, : self._decayed].mul_(1 - rate * self.strength)
+
+
 class StackedSGD:
     """Stochastic gradient descent with momentum and L2 weight decay."""
 
     def __init__(self, candidates: Sequence[Candidate], parameters: Tensor, decayed: int) -> None:
         self._rate = _column([c.learning_rate for c in candidates], parameters)
-        self._decay = _column([c.weight_decay for c in candidates], parameters)
         self._momentum = _column([c.momentum for c in candidates], parameters)
         self._velocity = torch.zeros_like(parameters)
-        self._decayed = decayed
+        self._decay = _Decay(candidates, parameters, decayed)
 
     def step(self, parameters: Tensor, gradient: Tensor, factor: float) -> None:
         """Step: v = momentum v + g + decay p;  p = p - rate v."""
-        gradient[:, : self._decayed].addcmul_(parameters[:, : self._decayed], self._decay)
-        self._velocity.mul_(self._momentum).add_(gradient)
+        self._decay.into_gradient(parameters, gradient)
+        torch.addcmul(gradient, self._velocity, self._momentum, out=self._velocity)
         parameters.addcmul_(self._velocity, self._rate, value=-factor)
 
     def keep(self, rows: Tensor) -> None:
         """Forget all trials but `rows`."""
-        self._rate, self._decay, self._momentum = self._rate[rows], self._decay[rows], self._momentum[rows]
+        self._rate, self._momentum = self._rate[rows], self._momentum[rows]
         self._velocity = self._velocity[rows]
+        self._decay.strength = self._decay.strength[rows]
 
 
 class StackedAdam:
-    """Adam (Kingma & Ba 2015), with L2 or with decoupled weight decay (AdamW: Loshchilov & Hutter 2019)."""
+    """Adam (Kingma & Ba 2015), with L2 or with decoupled weight decay (AdamW: Loshchilov & Hutter 2019).
+
+    torch's fused Adam knows one learning rate. So it moves a point that stands at zero, with the rate 1, and how far it
+    went is then taken at each trial's own rate.
+    """
 
     def __init__(self, candidates: Sequence[Candidate], parameters: Tensor, decayed: int, *, decoupled: bool) -> None:
         self._decoupled = decoupled
         self._rate = _column([c.learning_rate for c in candidates], parameters)
-        self._decay = _column([c.weight_decay for c in candidates], parameters)
-        self._mean = torch.zeros_like(parameters)
-        self._square = torch.zeros_like(parameters)
-        self._decayed = decayed
-        self._steps = 0
+        self._decay = _Decay(candidates, parameters, decayed)
+        self._move = torch.zeros_like(parameters)
+        self._adam = _fused_adam(self._move)
 
+    @torch.no_grad()
     def step(self, parameters: Tensor, gradient: Tensor, factor: float) -> None:
         """Step: p = p - rate m' / (sqrt(s') + eps), m' and s' the bias-corrected moments; decay before it.
 
         Decoupled, p = (1 - rate decay) p; else g = g + decay p.
         """
-        self._steps += 1
-        weights = parameters[:, : self._decayed]
         if self._decoupled:
-            weights.mul_(1 - factor * self._rate * self._decay)
+            self._decay.shrink(parameters, factor * self._rate)
         else:
-            gradient[:, : self._decayed].addcmul_(weights, self._decay)
-        self._mean.lerp_(gradient, 1 - BETAS[0])
-        self._square.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-        denominator = torch.sqrt(self._square, out=gradient)
-        denominator.div_(math.sqrt(1 - BETAS[1] ** self._steps)).add_(EPSILON)
-        step = torch.div(self._mean, denominator, out=gradient)
-        parameters.addcmul_(step, self._rate, value=-factor / (1 - BETAS[0] ** self._steps))
+            self._decay.into_gradient(parameters, gradient)
+        self._move.zero_().grad = gradient
+        self._adam.step()
+        parameters.addcmul_(self._move, self._rate, value=factor)
 
     def keep(self, rows: Tensor) -> None:
         """Forget all trials but `rows`."""
-        self._rate, self._decay = self._rate[rows], self._decay[rows]
-        self._mean, self._square = self._mean[rows], self._square[rows]
+        moments = self._adam.state[self._move]
+        self._rate, self._move = self._rate[rows], self._move[rows]
+        self._decay.strength = self._decay.strength[rows]
+        self._adam = _fused_adam(self._move)
+        if moments:
+            kept = {name: moments[name][rows] for name in ("exp_avg", "exp_avg_sq")}
+            self._adam.state[self._move] = {"step": moments["step"], **kept}
+
+
+def _fused_adam(point: Tensor) -> torch.optim.Adam:
+    return torch.optim.Adam([point], lr=1.0, betas=BETAS, eps=EPSILON, fused=True)

@@ -112,9 +112,9 @@ def optimiser(module: nn.Module, candidate: Candidate, name: str) -> Optimizer:
         {"params": [p for p in parameters if id(p) in own], "weight_decay": 0.0},
     ]
     if name == "sgd":
-        return SGD(groups, lr=candidate.learning_rate, momentum=candidate.momentum)
+        return SGD(groups, lr=candidate.learning_rate, momentum=candidate.momentum, fused=True)
     kind = AdamW if name == "adamw" else Adam
-    return kind(groups, lr=candidate.learning_rate)
+    return kind(groups, lr=candidate.learning_rate, fused=True)
 
 
 def _slopes(activation: SiteActivation, x: Tensor) -> Tensor:

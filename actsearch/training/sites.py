@@ -117,8 +117,9 @@ class StackedSite(nn.Module):
             return self._derivative(x, slots, order, axis)
         if len(self.groups) == 1:
             return self._grouped(self.groups[0], x, slots, axis)
-        parts = x.split([group.size for group in self.groups])
-        return _joined([self._grouped(g, part, slots, axis) for g, part in zip(self.groups, parts, strict=True)])
+        parts = _split(x, [group.size for group in self.groups])
+        values = [self._grouped(g, part, slots, axis) for g, part in zip(self.groups, parts, strict=True)]
+        return _joined(values, _memory_order(x))
 
     def _derivative(self, x: Tensor, slots: Sequence[Tensor], order: int, axis: int) -> Tensor:
         recorded = torch.is_grad_enabled()
@@ -138,7 +139,8 @@ class StackedSite(nn.Module):
         if not group.stochastic:
             return group.function(x, **values)
         with site_noise(self.site, x.device):
-            return _same_noise(group.function, x, values, training=self.training)
+            # Random numbers come in the order in which a signal lies in memory: that of a trial alone.
+            return _same_noise(group.function, x.contiguous(), values, training=self.training)
 
 
 Observe = Callable[[StackedSite, Tensor, Tensor], Tensor]
@@ -215,11 +217,23 @@ def _along(value: Tensor, x: Tensor, axis: int) -> Tensor:
     return value.to(x.dtype).view(shape)
 
 
-def _joined(parts: Sequence[Tensor]) -> Tensor:
-    """Parts (k, B, ...) joined on axis 0, with the batch outermost in memory where it is so in the parts."""
-    if parts[0].stride(1) > parts[0].stride(0):
-        return torch.cat([part.transpose(0, 1) for part in parts], 1).transpose(0, 1)
-    return torch.cat(list(parts))
+def _memory_order(x: Tensor) -> list[int]:
+    """The axes of x as they lie in memory, outermost first."""
+    strides = x.stride()
+    return sorted(range(x.dim()), key=lambda axis: (-strides[axis], axis))
+
+
+def _split(x: Tensor, sizes: Sequence[int]) -> list[Tensor]:
+    """Parts (k, ...) of x (K, ...): views whose gradients are joined in the order in which x lies in memory."""
+    order = _memory_order(x)
+    back = sorted(range(x.dim()), key=order.__getitem__)
+    return [part.permute(back) for part in x.permute(order).split(list(sizes), dim=order.index(0))]
+
+
+def _joined(parts: Sequence[Tensor], order: Sequence[int]) -> Tensor:
+    """Parts (k, ...) joined on axis 0, with the axes in memory in this order."""
+    back = sorted(range(len(order)), key=order.__getitem__)
+    return torch.cat([part.permute(*order) for part in parts], list(order).index(0)).permute(back)
 
 
 def _same_noise(function: Callable[..., Tensor], x: Tensor, values: dict[str, Any], *, training: bool) -> Tensor:

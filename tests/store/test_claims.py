@@ -90,8 +90,14 @@ def test_concurrent_claims_add_up_to_the_budget(engine: Engine, make_job, budget
 def test_what_is_left_is_shared_among_the_runners_at_work(engine: Engine, make_job, runner) -> None:
     job = make_job(10)
     first, second = runner(job), runner(job)
-    assert len(_take(engine, job, first, 64)) == 5
-    assert len(_take(engine, job, second, 64)) == 3
+    assert [len(_take(engine, job, one, 64)) for one in (first, second)] == [5, 5]
+
+
+def test_a_runner_leaves_no_crumbs_while_others_train(engine: Engine, make_job, runner) -> None:
+    job = make_job(20)
+    first, second = runner(job), runner(job)
+    assert [len(_take(engine, job, one, 8)) for one in (first, second)] == [8, 8]
+    assert len(_take(engine, job, second, 8)) == 4  # the other has its hands full: nothing is kept back for it
 
 
 def test_nothing_is_claimed_of_a_job_that_does_not_run(engine: Engine, make_job) -> None:
