@@ -28,6 +28,8 @@ def initialise(layer: Layer, *gains: float) -> Layer:
     weight, bias = layer.weight, layer.bias
     if not isinstance(weight, Tensor):
         raise TypeError(f"{type(layer).__name__} has no weight to draw")
+    if weight.is_meta:  # nothing to draw, and torch would load its compiler, for most of a second, to do so
+        return layer
     fan_in = weight[0].numel()
     with torch.no_grad():
         weight.normal_()

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 import structlog
 import torch
+import torch._dynamo  # the first optimiser loads it, for most of a second: not in the first job's time
 from sqlalchemy import Engine
 
 from actsearch.logs import configure_logging
