@@ -26,10 +26,9 @@ from actsearch.schemas import ActivationSpec, Training
 from actsearch.tasks import get_task, load
 from actsearch.training import Candidate, Cohort, Plan, train
 
-FULL_SEEDS, QUICK_SEEDS = 10, 3
+FULL_SEEDS, QUICK_SEEDS, CHECK_SEEDS = 10, 4, 5
 # Entries of a family by the number of its searched hyperparameters; 3 stands for three and more.
-_FULL_ENTRIES = {0: 1, 1: 7, 2: 13, 3: 19}
-_QUICK_ENTRIES = {0: 1, 1: 4, 2: 6, 3: 8}
+_ENTRIES = {0: 1, 1: 7, 2: 13, 3: 19}
 _COHORT = 64
 
 
@@ -54,6 +53,13 @@ PAIRS = (
     Pair("mlp4_multi_sine", "mlp", {"depth": 4, "width": 32}, "multi_sine", {"samples": 512},
          Training(epochs=50, batch_size=64, learning_rate=3e-3), -1),
 )  # fmt: skip
+# To check on what was designed on the pairs above.
+CHECKS = (
+    Pair("convnet_digits", "convnet", {"channels": 6, "layers": 2}, "digits", {},
+         Training(epochs=6, batch_size=64, learning_rate=3e-3), 1),
+    Pair("mlp6_bn_mnist1d", "mlp", {"depth": 6, "width": 32, "norm": "batch"}, "mnist1d", {},
+         Training(epochs=6, batch_size=128, learning_rate=3e-3), 1),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,23 +81,22 @@ class Table:
         return self.scores.mean(1)
 
 
-def entries(*, quick: bool) -> list[ActivationSpec]:
+def entries() -> list[ActivationSpec]:
     """The table's activations, frozen when the table is first made: later families do not change it."""
-    path = cache() / f"entries-{'quick' if quick else 'full'}.json"
+    path = cache() / "entries.json"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps([spec.model_dump() for spec in _chosen(quick=quick)]))
+        path.write_text(json.dumps([spec.model_dump() for spec in _chosen()]))
     return [ActivationSpec.model_validate(spec) for spec in json.loads(path.read_text())]
 
 
-def _chosen(*, quick: bool) -> list[ActivationSpec]:
+def _chosen() -> list[ActivationSpec]:
     """Each family's default, and a Sobol sequence over its hyperparameters' ranges."""
-    counts = _QUICK_ENTRIES if quick else _FULL_ENTRIES
     found: list[ActivationSpec] = []
     for name, family in families().items():
         searched = [(n, p) for n, p in family.parameters.items() if p.searched]
         found.append(resolve(ActivationSpec(family=name)))
-        count = counts[min(3, len(searched))] - 1
+        count = _ENTRIES[min(3, len(searched))] - 1
         if count < 1:
             continue
         points = qmc.Sobol(len(searched), seed=0).random(1 << (count - 1).bit_length())[:count]
@@ -108,10 +113,10 @@ def _at(parameter: Any, share: float) -> float:
     return float(low + share * (high - low))
 
 
-def table(pair: Pair, *, quick: bool) -> Table:
+def table(pair: Pair, seeds: int) -> Table:
     """The table of a pair, from the cache or built now."""
-    chosen = entries(quick=quick)
-    columns = [_column(pair, chosen, seed, cache()) for seed in range(QUICK_SEEDS if quick else FULL_SEEDS)]
+    chosen = entries()
+    columns = [_column(pair, chosen, seed, cache()) for seed in range(seeds)]
     scores = np.stack(columns, 1)
     return Table(pair.name, chosen, np.where(np.isfinite(scores), scores, np.nanmin(scores)))
 
@@ -159,15 +164,14 @@ def _trained(pair: Pair, chosen: Sequence[ActivationSpec], seed: int) -> np.ndar
 def main() -> None:
     """Build what is missing, seed by seed, so that all pairs grow together."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer activations and seeds")
+    parser.add_argument("--quick", action="store_true", help="fewer seeds")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    chosen = entries(quick=arguments.quick)
     for seed in range(QUICK_SEEDS if arguments.quick else FULL_SEEDS):
         for pair in PAIRS:
-            _column(pair, chosen, seed, cache())
-    print(json.dumps({"entries": len(chosen), "pairs": len(PAIRS), "folder": str(cache())}))
+            _column(pair, entries(), seed, cache())
+    print(json.dumps({"entries": len(entries()), "pairs": len(PAIRS), "folder": str(cache())}))
 
 
 if __name__ == "__main__":

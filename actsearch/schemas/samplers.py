@@ -27,7 +27,7 @@ class ShapeSampler(Schema):
     """
 
     name: Literal["shape"] = "shape"
-    n_startup_trials: Annotated[int, Field(ge=0, le=1000)] = 6
+    n_startup_trials: Annotated[int, Field(ge=0, le=1000)] = 3
     n_candidates: Annotated[int, Field(ge=16, le=10_000)] = 512
 
 

@@ -20,16 +20,23 @@ _ALIKE = """
 """
 
 _FOUND = """
-    SELECT t.params, CASE WHEN j.direction = 'maximize' THEN t.value ELSE -t.value END AS score
-    FROM jobs j JOIN trials t USING (study_id)
-    WHERE j.id = :job AND t.state = 'complete' AND t.value > '-Infinity' AND t.value < 'Infinity'
-    ORDER BY score DESC, t.number LIMIT :trials
+    WITH found AS (
+        SELECT t.params, t.number, CASE WHEN j.direction = 'maximize' THEN t.value ELSE -t.value END AS score
+        FROM jobs j JOIN trials t USING (study_id)
+        WHERE j.id = :job AND t.state = 'complete' AND t.value > '-Infinity' AND t.value < 'Infinity'
+    ), ranked AS (
+        SELECT *, row_number() OVER (ORDER BY score DESC, number) - :best AS after, count(*) OVER () - :best AS others
+        FROM found
+    )
+    SELECT params, score FROM ranked
+    WHERE after <= 0 OR after * :best / others > (after - 1) * :best / others OR others <= :best
+    ORDER BY after
 """
 
 
 @dataclass(frozen=True)
 class Memory:
-    """The best complete trials of an earlier job, best first: Optuna's parameters and a score, larger better."""
+    """Complete trials of an earlier job, best first: Optuna's parameters and a score, larger better."""
 
     job_id: UUID
     trials: Sequence[tuple[Mapping[str, Any], float]]
@@ -60,11 +67,15 @@ def jobs_to_learn_from(connection: Connection, request: JobRequest, objective: O
     return named
 
 
-def remembered(connection: Connection, job_ids: Sequence[UUID]) -> list[Memory]:
-    """What earlier jobs found; those that found nothing (or were deleted since) are left out."""
+def remembered(connection: Connection, job_ids: Sequence[UUID], most: int = _TRIALS) -> list[Memory]:
+    """What earlier jobs found; those that found nothing (or were deleted since) are left out.
+
+    Of a job with more than `most` complete trials, half of these are its best and half an even choice of the others: what
+    is bad is worth knowing too.
+    """
     found = []
     for job_id in job_ids:
-        rows = connection.execute(text(_FOUND), {"job": job_id, "trials": _TRIALS}).all()
+        rows = connection.execute(text(_FOUND), {"job": job_id, "best": most // 2}).all()
         if rows:
             found.append(Memory(job_id, [(row.params, row.score) for row in rows]))
     return found

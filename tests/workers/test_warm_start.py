@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from actsearch.errors import InvalidRequest
 from actsearch.store import jobs
+from actsearch.store.memory import remembered
 
 Submit = Callable[..., UUID]
 Work = Callable[..., list[Any]]
@@ -66,6 +67,19 @@ def test_what_is_taken_over_is_clipped_to_the_new_space(submit: Submit, work: Wo
     assert taken
     assert all(t.family in ("elu", "tanh", "relu") for t in taken)
     assert all(0.01 <= t.parameters["training.learning_rate"] <= 0.02 for t in taken)
+
+
+def test_a_long_job_is_remembered_by_its_best_and_an_even_choice_of_the_others(
+    submit: Submit, work: Work, engine: Engine
+) -> None:
+    job = submit(space=SPACE, budget={"trials": 16}, sampler="random")
+    ranked = [t.value for t in _best_first(work(job))]
+    assert len(ranked) == 16
+    with engine.connect() as connection:
+        (everything,) = remembered(connection, [job])
+        (some,) = remembered(connection, [job], most=8)
+    assert [score for _, score in everything.trials] == ranked
+    assert [score for _, score in some.trials] == [*ranked[:4], ranked[6], ranked[9], ranked[12], ranked[15]]
 
 
 def test_a_job_that_does_not_exist_is_named(submit: Submit, engine: Engine) -> None:

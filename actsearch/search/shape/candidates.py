@@ -88,4 +88,4 @@ def _moved(value: Any, dist: BaseDistribution, rng: np.random.RandomState) -> An
     if isinstance(dist, CategoricalDistribution):
         return from_share(rng.random_sample(), dist) if rng.random_sample() < _OTHER_CHOICE else value
     step = _STEPS[rng.randint(len(_STEPS))]
-    return from_share(float(np.clip(to_share(value, dist) + step * rng.randn(), 0, 1)), dist)
+    return from_share(min(max(to_share(value, dist) + step * rng.randn(), 0.0), 1.0), dist)

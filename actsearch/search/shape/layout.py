@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -127,8 +128,8 @@ def to_share(value: Any, dist: BaseDistribution) -> float:
     if high <= low:
         return 0.5
     if dist.log:  # type: ignore[attr-defined]
-        low, high, number = np.log(low), np.log(high), np.log(max(number, low))
-    return float(np.clip((number - low) / (high - low), 0, 1))
+        low, high, number = math.log(low), math.log(high), math.log(max(number, low))
+    return float(min(max((number - low) / (high - low), 0.0), 1.0))
 
 
 def from_share(share: float, dist: BaseDistribution) -> Any:
@@ -139,7 +140,7 @@ def from_share(share: float, dist: BaseDistribution) -> Any:
         raise TypeError(f"no value of {dist!r}")
     low, high = float(dist.low), float(dist.high)
     if dist.log:
-        value = float(np.exp(np.log(low) + share * (np.log(high) - np.log(low))))
+        value = math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
     else:
         value = low + share * (high - low)
     if dist.step:

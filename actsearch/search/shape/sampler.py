@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from actsearch.space import Space
 
 _REMEMBERED = 256  # trials the model is fitted to: the best half, and the rest at even intervals
 _BEST = 8
+_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 _MOST_AT_ONCE = 256
 
 
@@ -47,8 +47,8 @@ class ShapeSampler(BaseSampler):
         space: the search space; None for one that is only known from its trials.
         n_startup_trials: well-known activations (spread-out ones after these) before the model is used.
         n_candidates: size of the pool.
-        sources: what earlier jobs found: their best come first, and what they say of a candidate is a hint that counts
-            as far as this job's own trials confirm it.
+        sources: what earlier jobs found: what they say of a candidate is a hint that counts as far as this job's own
+            trials confirm it.
         pool_of: gives the candidates instead (for benchmarks on a table); takes layout, best points, count, generator.
     """
 
@@ -57,14 +57,14 @@ class ShapeSampler(BaseSampler):
         seed: int | None = None,
         space: Space | None = None,
         *,
-        n_startup_trials: int = 6,
+        n_startup_trials: int = 3,
         n_candidates: int = 512,
         sources: Sequence[Source] = (),
         pool_of: Any = pool,
     ) -> None:
         self._rng = np.random.RandomState(seed)
         self._independent = RandomSampler(seed=seed)
-        self._space = space
+        self._space, self._flattened = space, {} if space is None else flattened(space)
         self._startup, self._candidates = n_startup_trials, n_candidates
         self._sources = [source for source in sources if source.observations]
         self._pool_of = pool_of
@@ -80,7 +80,7 @@ class ShapeSampler(BaseSampler):
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """See Optuna."""
         if self._space is not None:
-            return flattened(self._space)
+            return dict(self._flattened)
         return {n: d for n, d in self._intersection.calculate(study).items() if not d.single()}
 
     def sample_independent(
@@ -97,11 +97,11 @@ class ShapeSampler(BaseSampler):
             return {}
         # From the storage: some pruners show the sampler only a part of the study.
         trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-        finished = [t for t in trials if t.state.is_finished() and t.params]
+        finished = [t for t in trials if t.state in _FINISHED and t.params]
         asked = (len(finished), tuple(search_space.items()))
         if not self._plan.proposals or self._plan.asked != asked:
             waiting = sum(1 for t in trials if t.state == TrialState.RUNNING and not t.params)
-            under_way = [t for t in trials if not t.state.is_finished() and t.params and t.number != trial.number]
+            under_way = [t for t in trials if t.state not in _FINISHED and t.params and t.number != trial.number]
             layout = layout_of(self._space, search_space)
             cohort = min(max(1, waiting), _MOST_AT_ONCE)
             self._plan = _Plan(asked, self._proposals(study, layout, finished, under_way, cohort)[::-1])
@@ -117,7 +117,7 @@ class ShapeSampler(BaseSampler):
         count: int,
     ) -> list[Parameters]:
         done = {key(t.params) for t in [*finished, *under_way]}
-        first = [p for p in self._first(layout) if key(p) not in done]
+        first = [p for p in well_known(layout) if key(p) not in done]
         room = max(0, self._startup - len(finished) - len(under_way))
         proposals = first[: min(count, room)]
         if len(proposals) == count:
@@ -127,54 +127,30 @@ class ShapeSampler(BaseSampler):
         best = [usable[i].params for i in np.argsort(-scores)[:_BEST]]
         points = self._pool_of(layout, best, self._candidates, self._rng)
         points = [p for p in points if key(p) not in done] or points
-        known = [t.params for t in _fitting(layout, under_way)] + proposals
         rows = _remembered(scores)
-        model = self._model(layout, [usable[i].params for i in rows], scores[rows], known)
-        candidates = _inputs(layout, points)
-        (priors,) = self._priors(layout, [candidates])
+        model = Surrogate(self._inputs(layout, [usable[i].params for i in rows]), scores[rows])
+        candidates = self._inputs(layout, points)
+        begun = self._inputs(layout, [t.params for t in _fitting(layout, under_way)] + proposals)
         while len(proposals) < count:  # more than there are candidates: the space is small, some come again
-            proposals += [points[i] for i in model.choose(candidates, priors, count - len(proposals))]
+            proposals += [points[i] for i in model.choose(candidates, count - len(proposals), begun)]
         return proposals
 
-    def _first(self, layout: Layout) -> list[Parameters]:
-        """What to begin with: the best of earlier jobs, then the well-known ones."""
-        turns = [sorted(s.observations, key=lambda o: -o.score)[: self._startup] for s in self._sources]
-        best = [dict(job[i].parameters) for i in range(self._startup) for job in turns if i < len(job)]
-        points = list(islice(best, self._startup // 2 if best else 0)) + list(well_known(layout))
-        return list({key(point): point for point in points}.values())
-
-    def _model(
-        self, layout: Layout, trials: Sequence[Mapping[str, Any]], scores: Array, known: Sequence[Mapping[str, Any]]
-    ) -> Surrogate:
-        """The model of finished trials; those under way, `known`, are believed at what it predicts for them."""
-        seen, begun = _inputs(layout, trials), _inputs(layout, known)
-        priors, hints = self._priors(layout, [seen, begun])
-        model = Surrogate(seen, scores, priors)
-        if not known:
-            return model
-        believed, _, _ = model.predict(begun, hints)
-        both = Inputs(np.vstack([seen.shapes, begun.shapes]), np.vstack([seen.plain, begun.plain]))
-        everything = np.concatenate([scores, believed])
-        return Surrogate(both, everything, np.hstack([priors, hints]), (model.scales, model.weights))
-
-    def _priors(self, layout: Layout, inputs: Sequence[Inputs]) -> list[Array]:
-        """What each earlier job's model predicts for points, (J, N) for each of `inputs`."""
-        for place in range(len(self._models), len(self._sources)):
-            observations = self._sources[place].observations
-            values = normal_scores(np.array([o.score for o in observations]))
-            rows = _remembered(values)
-            seen = _inputs(layout, [observations[i].parameters for i in rows])
-            self._models.append(Surrogate(seen, values[rows], np.zeros((0, len(rows)))))
-        return [
-            np.array([model.predict(x, np.zeros((0, len(x))))[0] for model in self._models]).reshape(
-                len(self._models), len(x)
-            )
-            for x in inputs
-        ]
+    def _inputs(self, layout: Layout, points: Sequence[Mapping[str, Any]]) -> Inputs:
+        """Points as the model sees them, with what each earlier job's model predicts for them."""
+        plain = Inputs(*layout.encode(points), np.zeros((len(points), 0)))
+        if not self._sources:
+            return plain
+        if not self._models:
+            self._models = [_model_of(layout, source) for source in self._sources]
+        return Inputs(plain.shapes, plain.plain, np.stack([model.predict(plain) for model in self._models], 1))
 
 
-def _inputs(layout: Layout, points: Sequence[Mapping[str, Any]]) -> Inputs:
-    return Inputs(*layout.encode(points))
+def _model_of(layout: Layout, source: Source) -> Surrogate:
+    """A model of what an earlier job found."""
+    values = normal_scores(np.array([o.score for o in source.observations]))
+    rows = _remembered(values)
+    encoded = layout.encode([source.observations[i].parameters for i in rows])
+    return Surrogate(Inputs(*encoded, np.zeros((len(rows), 0))), values[rows])
 
 
 def _fitting(layout: Layout, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
