@@ -70,8 +70,8 @@ def jobs_to_learn_from(connection: Connection, request: JobRequest, objective: O
 def remembered(connection: Connection, job_ids: Sequence[UUID], most: int = _TRIALS) -> list[Memory]:
     """What earlier jobs found; those that found nothing (or were deleted since) are left out.
 
-    Of a job with more than `most` complete trials, half of these are its best and half an even choice of the others: what
-    is bad is worth knowing too.
+    Of a job with more than `most` complete trials, half of these are its best and half an even choice of the others:
+    what is bad is worth knowing too.
     """
     found = []
     for job_id in job_ids:
