@@ -22,6 +22,8 @@ from actsearch.schemas import Outcome
 _RESAMPLES = 10_000
 # Up to so many pairs all sign patterns are looked at; above, `_RESAMPLES` of them by a fixed seed.
 _EXACT_PAIRS = 13
+_SLACK, _LEAST_EARLY = 1.5, 1e-3
+"""What `p_early` stretches the t test's p by, and down to which level (of one finalist) that was seen to be enough."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,17 @@ class Comparison:
         t interval on one side of zero.
         """
         return max(self.p_t, self.p_sign_flip)
+
+    @property
+    def p_early(self) -> float:
+        """The p value of an early look at too few seeds for the exact test, which cannot fall below 2 / 2^n.
+
+        It takes the two results of a seed, under the hypothesis, for *independent* draws of one distribution, which may
+        be another for each seed. Then n equal differences come about with a chance of at most 2 / 4^n (two values, even
+        chances); that is the floor. Above it the t test's, times 1.5: distributions of a few values stretch it by up to
+        1.4 (docs/decisions/0007-looks-share-the-error-level.md).
+        """
+        return min(1.0, max(_SLACK * self.p_t, 2.0 * 4.0**-self.pairs))
 
     @property
     def p_wilcoxon(self) -> float:
@@ -203,13 +216,15 @@ class Look:
     Args:
         seeds: seeds finished by then.
         alpha: the part of the total error level that this look may spend.
+        early: whether it goes by `Comparison.p_early`, as seeds are too few for the exact test.
     """
 
     seeds: int
     alpha: float
+    early: bool = False
 
 
-_EARLY, _EXTENDED = 0.1, 0.3
+_EARLY, _EXTENDED = 0.2, 0.3
 """Shares of the error level for the look halfway and for the one after an extension; the planned one has the rest."""
 
 _HOPELESS = 0.5
@@ -220,8 +235,9 @@ def plan_looks(seeds: int, most_seeds: int, finalists: int, level: float, *, ear
     """When the evidence is judged, and how much error each look may spend: in all, 1 - `level`.
 
     The chance that any look errs is at most the sum of their chances (Bonferroni), whatever the order in which one
-    decides to go on; so stopping early and extending leave the stated level as it is. A look halfway at which so few
-    seeds could show nothing, however clear, is only there to give up (which errs on the safe side) and spends nothing.
+    decides to go on; so stopping early and extending leave the stated level as it is. A look halfway at too few seeds
+    for the exact test goes by `p_early`. One at which even that could show nothing, however clear, is only there to
+    give up (which errs on the safe side) and spends nothing.
 
     Args:
         seeds: the planned number.
@@ -234,9 +250,12 @@ def plan_looks(seeds: int, most_seeds: int, finalists: int, level: float, *, ear
     looks: list[Look] = []
     spent = 0.0
     if early and 3 <= half < seeds:
-        # The smallest p of the exact test is 2 / 2^seeds, and Holm multiplies it by the finalists.
-        spent = _EARLY * alpha if finalists * 2.0 ** (1 - half) <= _EARLY * alpha else 0.0
-        looks.append(Look(half, spent))
+        # The smallest p of the exact test is 2 / 2^seeds, of the early one 2 / 4^seeds; Holm times the finalists.
+        share = _EARLY * alpha
+        exact = finalists * 2.0 * 2.0**-half <= share
+        by_model = share >= finalists * max(2.0 * 4.0**-half, _LEAST_EARLY)
+        spent = share if exact or by_model else 0.0
+        looks.append(Look(half, spent, early=spent > 0 and not exact))
     looks.append(Look(seeds, alpha - spent - extended))
     if most_seeds > seeds:
         looks.append(Look(most_seeds, extended))
@@ -276,7 +295,9 @@ def in_words(comparison: Comparison, outcome: Outcome, metric: str, level: float
 
 
 def _fixed(value: float) -> str:
-    return f"{value + 0.0:.1f}" if abs(value) >= 0.05 else f"{value + 0.0:.2g}"
+    if abs(value) < 1e-4:  # what float32 leaves of equal accuracies
+        return "0.0"
+    return f"{value:.1f}" if abs(value) >= 0.05 else f"{value:.2g}"
 
 
 def _significant(value: float) -> str:

@@ -141,7 +141,7 @@ def judge(
         for part in ("validation", "test")
     }
     judged = {
-        part: _differences(contests, finalists, f"{part}_{objective.metric}", look.alpha, confirmation.level)
+        part: _differences(contests, finalists, f"{part}_{objective.metric}", look, confirmation.level)
         for part, contests in compared.items()
     }
     arms = [
@@ -200,12 +200,13 @@ class _Contest:
     Args:
         nearest: the comparison with the difference nearer to a tie: what may be claimed when both are shown.
         weakest: the one with the largest p value, which keeps them from being shown.
-        p: the p value that decides.
+        p: the p value that decides; `p_early` at an early look.
     """
 
     nearest: _Pair
     weakest: _Pair
     p: float
+    p_early: float
 
 
 def _contest(entrant: Entrant, baseline: Replicates, metric: str, sign: float, level: float) -> _Contest | None:
@@ -221,7 +222,9 @@ def _contest(entrant: Entrant, baseline: Replicates, metric: str, sign: float, l
     agree = loses or all(pair.comparison.difference > 0 for pair in found)
     # Better (or worse) than both arms: the union of the hypotheses to reject, so the largest p decides, uncorrected.
     weakest = max(found, key=lambda pair: pair.comparison.p)
-    return _Contest(found[-1] if loses else found[0], weakest, weakest.comparison.p if agree else 1.0)
+    early = max(pair.comparison.p_early for pair in found)
+    nearest = found[-1] if loses else found[0]
+    return _Contest(nearest, weakest, *((weakest.comparison.p, early) if agree else (1.0, 1.0)))
 
 
 def _pair(
@@ -243,12 +246,13 @@ def _values(one: Replicates, metric: str) -> dict[int, float]:
 
 
 def _differences(
-    contests: Sequence[_Contest | None], finalists: Sequence[Entrant], metric: str, alpha: float, level: float
+    contests: Sequence[_Contest | None], finalists: Sequence[Entrant], metric: str, look: Look, level: float
 ) -> list[Difference | None]:
     # A finalist without a comparison still counts for the correction: it was one of those that might have won.
-    corrected = holm([1.0 if contest is None else contest.p for contest in contests])
+    deciding = [1.0 if one is None else one.p_early if look.early else one.p for one in contests]
+    corrected = holm(deciding)
     return [
-        None if contest is None else _difference(contest, p, one.own, metric=metric, alpha=alpha, level=level)
+        None if contest is None else _difference(contest, p, one.own, metric=metric, alpha=look.alpha, level=level)
         for contest, p, one in zip(contests, corrected, finalists, strict=True)
     ]
 

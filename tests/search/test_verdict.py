@@ -82,8 +82,24 @@ def test_an_open_answer_asks_for_more_seeds_and_a_clear_or_hopeless_one_does_not
     assert judge(arm(0, 0.8 + NOISE), [Entrant(arm(1, 0.9 + NOISE))], range(10), ACCURACY, PLAN).seeds is None
     half = judge(arm(0, 0.8 + NOISE[:5]), [Entrant(arm(1, 0.8 + NOISE[:5]))], range(5), ACCURACY, PLAN)
     assert (half.seeds, half.verdict.ending) == (None, "early")
-    half = judge(arm(0, 0.8 + NOISE[:5]), [Entrant(arm(1, 0.9 - NOISE[:5]))], range(5), ACCURACY, PLAN)
+    half = judge(arm(0, 0.8 + NOISE[:5]), [Entrant(arm(1, 0.82 - NOISE[:5]))], range(5), ACCURACY, PLAN)
     assert half.seeds == 10
+
+
+def test_a_clear_answer_is_given_halfway() -> None:
+    default = Confirmation()  # three finalists
+    same = [Entrant(arm(number, 0.8 - NOISE[:5])) for number in (2, 3)]
+    half = judge(arm(0, 0.8 + NOISE[:5]), [Entrant(arm(1, 0.9 + NOISE[:5] / 2)), *same], range(5), ACCURACY, default)
+    assert half.seeds is None
+    assert (half.verdict.outcome, half.verdict.winner, half.verdict.ending) == (Outcome.better, 1, "early")
+    assert half.verdict.finalists[0].test is not None
+    assert half.verdict.finalists[0].test.p_corrected <= half.verdict.alpha == pytest.approx(0.01)
+
+
+def test_halfway_a_finalist_must_beat_its_twin_as_clearly() -> None:
+    twin = arm(2, 0.88 + NOISE[:5])
+    half = judge(arm(0, 0.8 + NOISE[:5]), [Entrant(arm(1, 0.9 - NOISE[:5] / 2), twin)], range(5), ACCURACY, PLAN)
+    assert (half.seeds, half.verdict.outcome) == (10, Outcome.no_difference)
 
 
 def test_a_finalist_that_failed_is_passed_over_and_never_better() -> None:
