@@ -10,6 +10,8 @@ from actsearch.architectures.initialisation import gain_of, initialise
 from actsearch.architectures.stages import stage_of
 from actsearch.schemas import ParameterInfo
 
+_OUTPUT_GAIN = 0.1
+
 
 @architecture(
     inputs=("coordinates",),
@@ -23,7 +25,7 @@ from actsearch.schemas import ParameterInfo
             low=0.1,
             high=100.0,
             log=True,
-            description="factor on coordinates: finer detail from the start; about 10 is SIREN's omega_0 = 30",
+            description="factor on coordinates: finer detail from the start; 8.7 is SIREN's omega_0 = 30",
         ),
     ),
 )
@@ -35,6 +37,7 @@ def coordinate(spec: InputSpec, sites: Sites, *, depth: int, width: int, input_s
 
     The weights before a sine are SIREN's (its family asks for that gain): N(0, 2 / n) / omega, first layer included, so
     omega cancels there and `input_scale` alone sets the frequencies, sqrt(2 / D) input_scale at one standard deviation.
+    The output begins small (gain 0.1): what the untrained network says between the samples stays in the trained one.
 
     Reference: Sitzmann et al. 2020, Implicit neural representations with periodic activation functions.
     """
@@ -45,7 +48,7 @@ def coordinate(spec: InputSpec, sites: Sites, *, depth: int, width: int, input_s
         linear = initialise(nn.Linear(size, width), gain_of(activation))
         layers += [linear if index else centred(linear, input_scale), activation]  # (B, size) -> (B, width)
         size = width
-    return nn.Sequential(*layers, initialise(nn.Linear(size, spec.outputs), 1.0))  # (B, width) -> (B, outputs)
+    return nn.Sequential(*layers, initialise(nn.Linear(size, spec.outputs), _OUTPUT_GAIN))  # (B, width) -> (B, outputs)
 
 
 class Scale(nn.Module):
