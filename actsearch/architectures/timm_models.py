@@ -21,6 +21,7 @@ from actsearch.errors import FieldProblem, InvalidRequest, NotFound
 from actsearch.schemas import ParameterInfo
 
 PREFIX = "timm:"
+_MEND = "install 'actsearch[timm]' and torchvision from where torch came, see docs/timm.md"
 
 _DROP = ParameterInfo(name="drop_rate", type="float", default=0.0, low=0.0, high=0.9, description="before the output")
 
@@ -60,9 +61,12 @@ def timm_architecture(name: str) -> Architecture:
 def _timm() -> ModuleType:
     try:
         import timm
-    except (ImportError, RuntimeError) as error:  # a torchvision that does not fit torch raises RuntimeError
+    except ImportError as error:
+        message = f"timm models need timm where API and workers run: `pip install 'actsearch[timm]'` ({error})"
+        raise InvalidRequest(FieldProblem("architecture.name", message)) from error
+    except RuntimeError as error:  # torchvision's, of operators that are not there
         reason = str(error).splitlines()[0]
-        message = f"timm models need timm where API and workers run: `pip install 'actsearch[timm]'` ({reason})"
+        message = f"timm needs a torchvision that fits torch where API and workers run: {_MEND} ({reason})"
         raise InvalidRequest(FieldProblem("architecture.name", message)) from error
     found: ModuleType = timm
     return found
