@@ -41,6 +41,7 @@ from actsearch.training import Candidate, build_module, cohort_size, keep_freed_
 from actsearch.training.batches import batches, on_device
 from actsearch.training.build import site_activations
 from actsearch.training.loop import new_trials
+from actsearch.training.noise import seed_noise
 
 CORES = len(os.sched_getaffinity(0))
 NATIVE = {
@@ -106,7 +107,7 @@ def cohort_steps(row: Row, device: str) -> Iterator[int]:
         train = on_device(dataset, torch.device(device))[0]
         for epoch in count() if size > 1 else range(8):
             for batch in batches(train, BATCH, 0, epoch):
-                torch.manual_seed(epoch)
+                seed_noise(epoch, torch.device(device))
                 trials.step(batch, 1.0)
                 yield size
 
