@@ -93,7 +93,7 @@ def cohort_steps(row: Row, device: str) -> Iterator[int]:
     """Steps of a cohort of the size that the engine picks; yields how many trials took one."""
     task, dataset = get_task(row.task), load(row.task)
     spec = InputSpec(dataset.input_kind, dataset.input_shape, dataset.outputs)
-    size = cohort_size(row.architecture, row.parameters, spec, device=device, limit=row.k)
+    size = cohort_size(row.architecture, row.parameters, spec, batch_size=BATCH, device=device, limit=row.k)
     names = [list(NATIVE)[place * len(NATIVE) // size] for place in range(size)]
     if size == 1:
         names = list(NATIVE)
@@ -221,7 +221,7 @@ def engine_size(row: Row) -> int:
     """Trials that a device process trains together."""
     dataset = load(row.task)
     spec = InputSpec(dataset.input_kind, dataset.input_shape, dataset.outputs)
-    return cohort_size(row.architecture, row.parameters, spec, device=device_name(), limit=row.k)
+    return cohort_size(row.architecture, row.parameters, spec, batch_size=BATCH, device=device_name(), limit=row.k)
 
 
 def flops(row: Row) -> int:

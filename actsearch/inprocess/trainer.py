@@ -84,7 +84,8 @@ def most_together(request: JobRequest, architecture: Architecture, dataset: Data
     if request.cohort_size is not None:
         return request.cohort_size
     try:
-        return cohort_size(architecture, {}, input_spec(dataset), device=device, limit=limit)
+        batch_size = min(request.training.batch_size, len(dataset.train[0]))
+        return cohort_size(architecture, {}, input_spec(dataset), batch_size=batch_size, device=device, limit=limit)
     except Exception:  # a network that cannot be built without memory: train it plainly
         return 1
 

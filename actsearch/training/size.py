@@ -10,6 +10,7 @@ from torch import nn
 from actsearch.architectures import Architecture, InputSpec
 from actsearch.schemas import ActivationSpec, Scalar
 from actsearch.training.build import EVERYWHERE, build_module
+from actsearch.training.footprint import free_bytes, trial_bytes
 from actsearch.training.layers import is_chain
 
 # Measured on one CPU thread (AMD EPYC with AVX-512), batches of 64, eight families mixed, SGD; the thread's own best
@@ -23,9 +24,10 @@ _CPU_LARGEST = 2**15
 _CPU_NUMBERS = 2**20
 _CPU_MOST = 64
 _FEWEST = 8
-# Not measured yet: large enough to hide the launch of small operations, small enough for a few GB.
-_GPU_NUMBERS = 2**28
+# Not measured yet: enough to hide the launch of small operations.
 _GPU_MOST = 128
+# The rest is for what the estimate does not know: workspaces of convolutions, fragments.
+_SHARE_OF_FREE_MEMORY = 0.6
 
 
 def cohort_size(
@@ -33,29 +35,44 @@ def cohort_size(
     parameters: Mapping[str, Scalar],
     input_spec: InputSpec,
     *,
+    batch_size: int,
     device: str,
     limit: int,
+    memory: int | None = None,
 ) -> int:
     """How many trials of an architecture to train together: between 1 and `limit`.
 
-    As many as keep their trained numbers together below a bound of the device (2^20 on a CPU), at most 64 on a CPU and
-    128 on a GPU. On a CPU one alone where fewer than 8 would fit, where one has more than 2^15 trained numbers, or
-    where the network needs `vmap` (see `layers`): plain training is as fast then.
+    As many as fit into the memory that is free (see `footprint`), at most 64 on a CPU and 128 on a GPU; on a CPU as
+    many as keep their trained numbers together below 2^20, too. On a CPU one alone where fewer than 8 would fit, where
+    one has more than 2^15 trained numbers, or where the network needs `vmap` (see `layers`): plain training is as fast
+    then.
 
     Args:
         device: `cpu`, `cuda:0` ...
         limit: the most that can be used: what the budget leaves, what the sampler can propose at once.
+        memory: bytes to be taken at most; None for six tenths of what is free on the device.
 
     Raises:
         NotFound, InvalidRequest: for an unknown architecture or parameters that it does not take.
     """
     module = _module(architecture, parameters, input_spec)
     numbers = sum(value.numel() for value in module.parameters())
+    fitting = min(limit, _fitting(module, input_spec, batch_size, torch.device(device), memory))
     if torch.device(device).type != "cpu":
-        return max(1, min(limit, _GPU_MOST, _GPU_NUMBERS // numbers))
-    size = min(limit, _CPU_MOST, _CPU_NUMBERS // numbers)
+        return max(1, min(fitting, _GPU_MOST))
+    size = min(fitting, _CPU_MOST, _CPU_NUMBERS // numbers)
     pays = size >= _FEWEST and numbers <= _CPU_LARGEST and is_chain(module)
     return size if pays else 1
+
+
+def _fitting(module: nn.Module, spec: InputSpec, batch_size: int, device: torch.device, memory: int | None) -> int:
+    """How many trials fit into the memory."""
+    if memory is None:
+        free = free_bytes(device)
+        if free is None:
+            return _GPU_MOST
+        memory = int(_SHARE_OF_FREE_MEMORY * free)
+    return memory // trial_bytes(module, spec, batch_size)
 
 
 def _module(architecture: str | Architecture, parameters: Mapping[str, Scalar], input_spec: InputSpec) -> nn.Module:

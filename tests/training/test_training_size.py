@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actsearch.architectures import InputSpec
-from actsearch.training import cohort_size
+from actsearch.architectures import InputSpec, architectures
+from actsearch.schemas import ActivationSpec
+from actsearch.search import input_spec
+from actsearch.tasks import load, tasks
+from actsearch.training import build_module, cohort_size
+from actsearch.training.build import EVERYWHERE
+from actsearch.training.footprint import free_bytes, trial_bytes
 
 DIGITS = InputSpec("image", (1, 8, 8), 10)
 
 
 def size(width: int, limit: int = 1000, device: str = "cpu", **parameters: Any) -> int:
-    return cohort_size("mlp", {"width": width} | parameters, DIGITS, device=device, limit=limit)
+    return cohort_size("mlp", {"width": width} | parameters, DIGITS, batch_size=64, device=device, limit=limit)
 
 
 def test_small_networks_are_stacked_and_large_ones_are_not() -> None:
@@ -25,9 +32,9 @@ def test_small_networks_are_stacked_and_large_ones_are_not() -> None:
 
 def test_networks_that_need_vmap_train_alone_on_a_cpu() -> None:
     small = {"channels": 4, "blocks": 1}
-    assert cohort_size("resnet", small, DIGITS, device="cpu", limit=64) == 1
-    assert cohort_size("resnet", small, DIGITS, device="cuda:0", limit=64) == 64
-    assert cohort_size("convnet", {"channels": 4, "norm": "batch"}, DIGITS, device="cpu", limit=64) == 64
+    assert cohort_size("resnet", small, DIGITS, batch_size=64, device="cpu", limit=64) == 1
+    assert cohort_size("resnet", small, DIGITS, batch_size=64, device="cuda:0", limit=64) == 64
+    assert cohort_size("convnet", {"channels": 4, "norm": "batch"}, DIGITS, batch_size=64, device="cpu", limit=64) == 64
 
 
 def test_a_handful_is_not_worth_stacking_on_a_cpu() -> None:
@@ -44,3 +51,35 @@ def test_a_handful_is_not_worth_stacking_on_a_cpu() -> None:
 )
 def test_never_more_than_asked_for_and_never_none(width: int, depth: int, limit: int, device: str) -> None:
     assert 1 <= size(width, limit, device, depth=depth) <= limit
+
+
+def footprint(architecture: str, spec: InputSpec, batch_size: int) -> int:
+    with torch.device("meta"):
+        module = build_module(architecture, {}, spec, {EVERYWHERE: ActivationSpec(family="relu")}, seed=0)
+    return trial_bytes(module, spec, batch_size)
+
+
+def test_what_is_trained_together_fits_into_the_memory() -> None:
+    one = footprint("mlp", DIGITS, 64)
+    fitting = [
+        cohort_size("mlp", {}, DIGITS, batch_size=64, device="cuda:0", limit=1000, memory=n * one) for n in (0, 1, 20)
+    ]
+    assert fitting == [1, 1, 20]
+
+
+def test_a_cpu_trains_alone_what_does_not_fit_together() -> None:
+    memory = 4 * footprint("convnet", DIGITS, 64)
+    assert cohort_size("convnet", {"channels": 4}, DIGITS, batch_size=64, device="cpu", limit=64) == 64
+    assert cohort_size("convnet", {}, DIGITS, batch_size=64, device="cpu", limit=64, memory=memory) == 1
+
+
+@pytest.mark.parametrize("name", [name for name in architectures() if not name.startswith("timm")])
+def test_the_footprint_of_every_architecture_grows_with_the_batch(name: str) -> None:
+    kinds = architectures()[name].inputs
+    spec = next(spec for spec in (input_spec(load(task)) for task in tasks()) if spec.kind in kinds)
+    assert 0 < footprint(name, spec, 8) < footprint(name, spec, 64)
+
+
+def test_a_process_may_take_less_than_the_machine_has() -> None:
+    free = free_bytes(torch.device("cpu"))
+    assert free is None or 0 < free < 2**50

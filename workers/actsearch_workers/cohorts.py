@@ -77,7 +77,14 @@ def size_for(context: Context, searched: Mapping[str, Scalar], limit: int) -> in
     parameters = {**request.architecture.parameters, **searched}
     spec = input_spec(dataset)
     try:
-        return cohort_size(request.architecture.name, parameters, spec, device=context.device, limit=limit)
+        return cohort_size(
+            request.architecture.name,
+            parameters,
+            spec,
+            batch_size=min(request.training.batch_size, len(dataset.train[0])),
+            device=context.device,
+            limit=limit,
+        )
     except InvalidRequest:  # a combination that the network cannot be built with: training says so, trial by trial
         return 1
 
