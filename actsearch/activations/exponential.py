@@ -1,7 +1,7 @@
 """Exponential-linear units: linear above zero, an exponential below.
 
-Every exponent is clamped to the half that uses it: `torch.where` alone would let an overflow of the other half reach
-the gradient as NaN.
+The halves are added, each with an input that is zero on the other's side: max(0, x) and x - max(0, x) = min(0, x). So
+no exponential overflows on the side that does not use it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from actsearch.activations.floors import at_least
 )
 def elu(x: Tensor, alpha: float | Tensor) -> Tensor:
     """Exponential linear unit; smooth only for alpha = 1."""
-    return torch.where(x > 0, x, alpha * torch.expm1(x.clamp(max=0)))
+    return torch.lerp(F.relu(x), F.elu(x), alpha) if isinstance(alpha, Tensor) else F.elu(x, alpha)
 
 
 @family(
@@ -39,7 +39,7 @@ def elu(x: Tensor, alpha: float | Tensor) -> Tensor:
 def celu(x: Tensor, alpha: float | Tensor) -> Tensor:
     """Exponential linear unit, smooth for every alpha (kept at 0.1 or more while it is learned)."""
     alpha = at_least(alpha, 0.1)
-    return torch.where(x > 0, x, alpha * torch.expm1(x.clamp(max=0) / alpha))
+    return alpha * F.elu(x / alpha) if isinstance(alpha, Tensor) else F.celu(x, alpha)
 
 
 @family(
@@ -69,7 +69,7 @@ def selu(x: Tensor) -> Tensor:
 def pelu(x: Tensor, a: float | Tensor, b: float | Tensor) -> Tensor:
     """Exponential linear unit with one slope at zero for both halves; a and b are kept at 0.1 or more."""
     a, b = at_least(a, 0.1), at_least(b, 0.1)
-    return torch.where(x > 0, a / b * x, a * torch.expm1(x.clamp(max=0) / b))
+    return a * F.elu(x / b)
 
 
 @family(
@@ -85,7 +85,8 @@ def pelu(x: Tensor, a: float | Tensor, b: float | Tensor) -> Tensor:
 )
 def mpelu(x: Tensor, alpha: float | Tensor, beta: float | Tensor) -> Tensor:
     """Exponential linear unit with depth and steepness apart; beta is kept at 0.1 or more."""
-    return torch.where(x > 0, x, alpha * torch.expm1(at_least(beta, 0.1) * x.clamp(max=0)))
+    high = F.relu(x)
+    return high + alpha * F.elu(at_least(beta, 0.1) * (x - high))
 
 
 @family(
@@ -96,7 +97,8 @@ def mpelu(x: Tensor, alpha: float | Tensor, beta: float | Tensor) -> Tensor:
 )
 def delu(x: Tensor, n: float | Tensor) -> Tensor:
     """Sigmoid linear unit below zero, a saturating exponential plus a line above."""
-    return torch.where(x > 0, (n + 0.5) * x - torch.expm1(-x.clamp(min=0)), F.silu(x))
+    high = F.relu(x)
+    return (n + 0.5) * high - F.elu(-high) + F.silu(x - high)
 
 
 @family(
@@ -114,8 +116,9 @@ def delu(x: Tensor, n: float | Tensor) -> Tensor:
 def xielu(x: Tensor, alpha_p: float | Tensor, alpha_n: float | Tensor, beta: float | Tensor) -> Tensor:
     """Integral of a trainable ELU; learned curvatures are kept at 0 or more."""
     alpha_p, alpha_n = at_least(alpha_p, 0.0), at_least(alpha_n, 0.0)
-    low = x.clamp(max=0)
-    return torch.where(x > 0, alpha_p * x.square(), alpha_n * (torch.expm1(low) - low)) + beta * x
+    high = F.relu(x)
+    low = x - high
+    return alpha_p * high.square() + alpha_n * (F.elu(low) - low) + beta * x
 
 
 @family(
@@ -129,5 +132,6 @@ def xielu(x: Tensor, alpha_p: float | Tensor, alpha_n: float | Tensor, beta: flo
 )
 def serlu(x: Tensor, scale: float | Tensor, alpha: float | Tensor) -> Tensor:
     """Self-normalising unit with a bump below zero, which fades for large negative inputs."""
-    low = x.clamp(max=0)
-    return scale * torch.where(x > 0, x, alpha * low * low.exp())
+    high = F.relu(x)
+    low = x - high
+    return scale * (high + alpha * low * low.exp())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -30,8 +29,7 @@ def coefficient(default: float, description: str, reach: float = 10.0) -> Parame
 )
 def srelu(x: Tensor, t_l: float | Tensor, a_l: float | Tensor, t_r: float | Tensor, a_r: float | Tensor) -> Tensor:
     """S-shaped rectifier: three lines that meet at two thresholds."""
-    right = torch.where(x > t_r, t_r + a_r * (x - t_r), x)
-    return torch.where(x < t_l, t_l + a_l * (x - t_l), right)
+    return x + (1 - a_l) * F.relu(t_l - x) + (a_r - 1) * F.relu(x - t_r)
 
 
 @family(

@@ -23,7 +23,8 @@ from actsearch.activations.declaration import Parameter, family
 def mish(x: Tensor) -> Tensor:
     """Input gated by the hyperbolic tangent of its softplus."""
     # Above 40, mish(x) is x to the last bit of float64; F.mish has a second derivative of NaN from about 89.
-    return torch.where(x > 40, x, F.mish(x.clamp(max=40)))
+    beyond = F.relu(x - 40)
+    return F.mish(x - beyond) + beyond
 
 
 @family(

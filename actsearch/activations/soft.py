@@ -20,7 +20,7 @@ from actsearch.activations.declaration import Parameter, family
 )
 def softplus(x: Tensor, beta: float | Tensor) -> Tensor:
     """Smooth rectifier; never zero."""
-    return F.softplus(beta * x) / beta
+    return F.softplus(beta * x) / beta if isinstance(beta, Tensor) else F.softplus(x, beta)
 
 
 @family(
@@ -33,7 +33,7 @@ def softplus(x: Tensor, beta: float | Tensor) -> Tensor:
 )
 def shifted_softplus(x: Tensor, beta: float | Tensor) -> Tensor:
     """Softplus moved through the origin: without its mean of 0.8, which deep plain networks suffer from."""
-    return (F.softplus(beta * x) - 0.6931471805599453) / beta
+    return softplus(x, beta) - 0.6931471805599453 / beta
 
 
 @family(

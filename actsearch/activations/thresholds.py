@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from actsearch.activations.declaration import Parameter, family
 
@@ -18,7 +18,9 @@ from actsearch.activations.declaration import Parameter, family
 )
 def softshrink(x: Tensor, threshold: float | Tensor) -> Tensor:
     """Both sides moved to zero by the threshold."""
-    return torch.where(x > threshold, x - threshold, torch.where(x < -threshold, x + threshold, 0.0))
+    if isinstance(threshold, Tensor):
+        return F.relu(x - threshold) - F.relu(-threshold - x)
+    return F.softshrink(x, threshold)
 
 
 @family(
@@ -31,7 +33,9 @@ def softshrink(x: Tensor, threshold: float | Tensor) -> Tensor:
 )
 def hardshrink(x: Tensor, threshold: float | Tensor) -> Tensor:
     """Identity with a dead zone; jumps at its edges."""
-    return torch.where(x.abs() > threshold, x, 0.0)
+    if isinstance(threshold, Tensor):
+        return threshold * F.hardshrink(x / threshold, 1.0)
+    return F.hardshrink(x, threshold)
 
 
 @family(
@@ -47,4 +51,7 @@ def hardshrink(x: Tensor, threshold: float | Tensor) -> Tensor:
 )
 def threshold(x: Tensor, threshold: float | Tensor, value: float | Tensor) -> Tensor:
     """Identity above the threshold, a constant below."""
-    return torch.where(x > threshold, x, value)
+    if isinstance(threshold, Tensor) or isinstance(value, Tensor):
+        on = (x > threshold).to(x.dtype)
+        return on * x + (1 - on) * value
+    return F.threshold(x, threshold, value)

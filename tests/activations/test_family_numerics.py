@@ -43,10 +43,12 @@ def test_plain_numbers_keep_the_precision(family: Family, dtype: torch.dtype) ->
     assert torch.autograd.grad(y.sum(), x)[0].isfinite().all()
 
 
-def test_higher_derivatives_are_finite(family: Family, corners: Any) -> None:
+@pytest.mark.parametrize("plain", [False, True], ids=["tensors", "numbers"])
+def test_higher_derivatives_are_finite(family: Family, corners: Any, plain: bool) -> None:
     """Losses with second derivatives of the network (PDEs) need the third for the weights."""
     x = points(torch.float32).requires_grad_()
-    derivative = family.function(x, **corners(family, torch.float32))
+    numbers = {name: p.default for name, p in family.parameters.items()}
+    derivative = family.function(x, **(numbers if plain else corners(family, torch.float32)))
     for order in (1, 2, 3):
         if not derivative.requires_grad:  # those of a piecewise polynomial end in a constant
             break
