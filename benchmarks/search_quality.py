@@ -164,11 +164,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer seeds and repeats; about 15 minutes")
     parser.add_argument("--check", action="store_true", help="search two further pairs")
-    parser.add_argument("--seeds", type=int, help="repeats; 50, or 10 with --quick")
+    parser.add_argument("--seeds", type=int, help="repeats; 50, or 20 with --quick")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--samplers", nargs="+", default=["random_sampler", "tpe", "gp", "shape", "shape_warm"])
     arguments = parser.parse_args()
-    repeats = arguments.seeds or (10 if arguments.quick else 50)
+    repeats = arguments.seeds or (20 if arguments.quick else 50)
     pairs = range(len(PAIRS), len(ALL)) if arguments.check else range(len(PAIRS))
     count = len(entries())
     found: dict[str, float] = {"random": random_median(count, max(1, round(TOP * count)))}
