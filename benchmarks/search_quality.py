@@ -31,6 +31,7 @@ import optuna
 import torch
 from activation_table import CHECK_SEEDS, CHECKS, FULL_SEEDS, PAIRS, QUICK_SEEDS, Table, entries, table
 from optuna.samplers import BaseSampler
+from threadpoolctl import threadpool_limits
 
 from actsearch.activations import get_family
 from actsearch.schemas import JobRequest
@@ -174,7 +175,7 @@ def main() -> None:
     found: dict[str, float] = {"random": random_median(count, max(1, round(TOP * count)))}
     print(f"{count} activations, {repeats} repeats; evaluations to the top 1 % (quartiles), then regret")
     print(f"random, exact: {found['random']:.0f}", flush=True)
-    with ProcessPoolExecutor(arguments.jobs, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(arguments.jobs, initializer=_one_thread) as pool:
         list(pool.map(_build, [arguments.quick] * len(pairs), pairs))
         for name in arguments.samplers:
             started = time.monotonic()
@@ -187,10 +188,16 @@ def main() -> None:
             found[name] = statistics.median(r["evaluations"] for results in per_pair.values() for r in results)
             _show(name, per_pair, time.monotonic() - started)
     found.pop("random_sampler", None)  # `random` is exact, and better
-    torch.set_num_threads(1)
+    _one_thread()
     for cohort in (10, 64):
         print(f"a proposal of shape in a cohort of {cohort}: {proposal_milliseconds(cohort):.2f} ms of processor time")
     print(json.dumps({"top1_evals": found}))
+
+
+def _one_thread() -> None:
+    """As in the workers; idle threads of small matrix products would wait busily, too."""
+    torch.set_num_threads(1)
+    threadpool_limits(1)
 
 
 def _build(quick: bool, pair: int) -> None:
