@@ -22,7 +22,8 @@ _FORMULAS = 5
 def trial_bytes(module: nn.Module, spec: InputSpec, batch_size: int) -> int:
     """Bytes that a trial takes in a training step: weights and what belongs to them, and the signals of a batch.
 
-    Measured by a forward pass on the meta device, which computes nothing and takes no memory.
+    Measured by a forward pass on the meta device, which computes nothing and takes no memory. Of a network that
+    cannot run so the weights alone are counted.
 
     Args:
         module: on the meta device; left in training mode.
@@ -42,8 +43,11 @@ def _kept_bytes(module: nn.Module, spec: InputSpec, batch_size: int) -> int:
 
     dtype = torch.int64 if spec.kind == "tokens" else torch.float32
     inputs = torch.zeros(batch_size, *spec.shape, dtype=dtype, device="meta")
-    with saved_tensors_hooks(count, lambda tensor: tensor):
-        module.train()(inputs)
+    try:
+        with saved_tensors_hooks(count, lambda tensor: tensor):
+            module.train()(inputs)
+    except Exception:  # it looks at numbers, or does not fit the task: training says what is wrong, if anything
+        return 0
     return kept
 
 

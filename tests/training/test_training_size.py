@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor, nn
 
 from actsearch.architectures import InputSpec, architectures
 from actsearch.schemas import ActivationSpec
@@ -78,6 +79,24 @@ def test_the_footprint_of_every_architecture_grows_with_the_batch(name: str) -> 
     kinds = architectures()[name].inputs
     spec = next(spec for spec in (input_spec(load(task)) for task in tasks()) if spec.kind in kinds)
     assert 0 < footprint(name, spec, 8) < footprint(name, spec, 64)
+
+
+class Counts(nn.Module):
+    """A network whose forward pass looks at numbers, which the meta device has not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs: Tensor = self.layer(x.flatten(1))
+        return outputs if outputs.sum().item() > 0 else -outputs
+
+
+def test_of_a_network_that_cannot_run_without_numbers_the_weights_count() -> None:
+    with torch.device("meta"):
+        module = Counts()
+    assert trial_bytes(module, DIGITS, 64) >= 4 * (64 * 10 + 10)
 
 
 def test_a_process_may_take_less_than_the_machine_has() -> None:
