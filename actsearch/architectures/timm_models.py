@@ -21,7 +21,10 @@ from actsearch.errors import FieldProblem, InvalidRequest, NotFound
 from actsearch.schemas import ParameterInfo
 
 PREFIX = "timm:"
-_MEND = "install 'actsearch[timm]' and torchvision from where torch came, see docs/timm.md"
+_MISFIT = (
+    "timm needs the torchvision that was built for the installed torch where API and workers run: for torch {} that is "
+    "{}, from PyTorch's own index (the command is at pytorch.org/get-started), see docs/timm.md ({})"
+)
 
 _DROP = ParameterInfo(name="drop_rate", type="float", default=0.0, low=0.0, high=0.9, description="before the output")
 
@@ -64,9 +67,9 @@ def _timm() -> ModuleType:
     except ImportError as error:
         message = f"timm models need timm where API and workers run: `pip install 'actsearch[timm]'` ({error})"
         raise InvalidRequest(FieldProblem("architecture.name", message)) from error
-    except RuntimeError as error:  # torchvision's, of operators that are not there
-        reason = str(error).splitlines()[0]
-        message = f"timm needs a torchvision that fits torch where API and workers run: {_MEND} ({reason})"
+    except RuntimeError as error:  # torchvision's, whose compiled part could not be loaded
+        build = f"its build for CUDA {torch.version.cuda}" if torch.version.cuda else "its build for CPUs"
+        message = _MISFIT.format(torch.__version__, build, str(error).splitlines()[0])
         raise InvalidRequest(FieldProblem("architecture.name", message)) from error
     found: ModuleType = timm
     return found

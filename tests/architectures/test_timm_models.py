@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from typing import Any
 
 import pytest
@@ -22,39 +21,64 @@ torch.set_num_threads(1)
 IMAGE = InputSpec("image", (1, 8, 8), 10)
 
 
-def _timm_works() -> bool:
+@pytest.fixture(scope="module")
+def timm() -> torch.library.Library:
+    """timm, importable where torchvision's compiled part is not, as PyPI's for CUDA beside a CPU build of torch.
+
+    torchvision then stops at `nms` and `qnms`, for which it has more to register than for its other operators. Declared
+    without code they let it, and so timm, be imported; timm's networks use no operator of torchvision.
+    """
+    operators = torch.library.Library("torchvision", "FRAGMENT")
     try:
-        import_module("timm")
-    except (ImportError, RuntimeError):  # no timm, or a torchvision that does not fit torch
-        return False
-    return True
+        import torchvision  # noqa: F401
+    except RuntimeError:
+        for name in ("nms", "qnms"):
+            operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return operators  # what it declares lasts as long as it does
 
 
-with_timm = pytest.mark.skipif(not _timm_works(), reason="timm is an optional extra and cannot be imported here")
+@pytest.fixture
+def no_timm(monkeypatch: pytest.MonkeyPatch) -> None:
+    timm_models.timm_architecture.cache_clear()
+    monkeypatch.setitem(sys.modules, "timm", None)
 
 
-@pytest.fixture(params=["missing", "misfit"])
-def broken_timm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    """timm that is not installed, or whose torchvision does not fit torch."""
+@pytest.fixture
+def misfit(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """timm whose torchvision does not fit torch."""
     timm_models.timm_architecture.cache_clear()
     monkeypatch.delitem(sys.modules, "timm", raising=False)
-    if request.param == "missing":
-        monkeypatch.setitem(sys.modules, "timm", None)
-    else:
-        (tmp_path / "timm.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
-        monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "timm.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.syspath_prepend(tmp_path)
 
 
-@pytest.mark.usefixtures("broken_timm")
-def test_without_timm_a_request_is_told_what_to_install() -> None:
-    with pytest.raises(InvalidRequest, match=r"actsearch\[timm\]"):
-        get_architecture("timm:resnet18")
+def _problem() -> str:
+    """What a request for a model of timm is told; the only thing that is wrong with it."""
     with pytest.raises(InvalidRequest) as caught:
         prepare(JobRequest.model_validate({"task": "digits", "architecture": "timm:resnet18"}))
-    assert [problem.field for problem in caught.value.problems] == ["architecture.name"]
+    (problem,) = caught.value.problems
+    assert problem.field == "architecture.name"
+    return problem.message
 
 
-@with_timm
+@pytest.mark.usefixtures("no_timm")
+def test_without_timm_a_request_is_told_what_to_install() -> None:
+    assert "pip install 'actsearch[timm]'" in _problem()
+
+
+@pytest.mark.usefixtures("misfit")
+@pytest.mark.parametrize(("cuda", "mend"), [(None, "its build for CPUs"), ("13.0", "for CUDA 13.0")])
+def test_with_a_torchvision_that_does_not_fit_a_request_is_told_which_one_does(
+    cuda: str | None, mend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.version, "cuda", cuda)
+    message = _problem()
+    assert mend in message
+    assert "pytorch.org/get-started" in message
+    assert torch.__version__ in message
+
+
+@pytest.mark.usefixtures("timm")
 def test_sites_are_the_models_places_with_their_channels() -> None:
     resnet = get_architecture("timm:resnet10t")
     sites = site_names(resnet, {}, IMAGE)
@@ -66,7 +90,7 @@ def test_sites_are_the_models_places_with_their_channels() -> None:
     assert module(torch.randn(2, 1, 8, 8)).shape == (2, 10)
 
 
-@with_timm
+@pytest.mark.usefixtures("timm")
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "convnext_atto", "mobilenetv3_small_050"])
 def test_models_of_other_kinds_take_the_tasks_size(name: str) -> None:
     spec = InputSpec("image", (3, 32, 32), 4)
@@ -75,7 +99,7 @@ def test_models_of_other_kinds_take_the_tasks_size(name: str) -> None:
     assert len(site_activations(module)) == len(site_names(get_architecture(f"timm:{name}"), {}, spec))
 
 
-@with_timm
+@pytest.mark.usefixtures("timm")
 def test_names_and_sizes_that_do_not_fit_are_told() -> None:
     with pytest.raises(NotFound, match="timm:resnet18"):
         get_architecture("timm:resnet19")
@@ -85,7 +109,7 @@ def test_names_and_sizes_that_do_not_fit_are_told() -> None:
         site_names(get_architecture("timm:vit_tiny_patch16_224"), {}, IMAGE)
 
 
-@with_timm
+@pytest.mark.usefixtures("timm")
 def test_a_model_trains_alone_and_in_a_cohort_alike() -> None:
     data = load("digits")
     few = type(data)(
