@@ -169,9 +169,9 @@ def _family_space(family: Family, choice: FamilyChoice) -> FamilySpace:
         if wanted is None and not parameter.searched:
             fixed[name] = parameter.default
         elif wanted is None:
-            searched[name] = _float(parameter)
+            searched[name] = _number(parameter)
         elif isinstance(wanted, Range | Choices):
-            searched[name] = distribution(wanted, "float")
+            searched[name] = distribution(wanted, "int" if parameter.whole else "float")
         else:
             fixed[name] = wanted
     text = None if choice.expression is None else family.formula
@@ -221,10 +221,12 @@ def _suggest_activation(trial: Trial, space: Space, group: str) -> ActivationSpe
     if family.grammar is not None:
         return _suggest_expression(trial, prefix, family.grammar, family.learned)
     searched = {n: float(_suggest(trial, f"{prefix}{name}.{n}", d)) for n, d in family.searched.items()}
+    values = {**family.fixed, **searched}
+    declared = get_family(family.name) if family.expression is None else expression_family(family.expression)
     return ActivationSpec.model_validate(
         {
             "family": family.name,
-            "parameters": {**family.fixed, **searched},
+            "parameters": {n: v for n, v in values.items() if n in declared.used(values)},
             "learned": family.learned,
             "expression": family.expression,
         }
@@ -238,7 +240,7 @@ def _suggest_expression(trial: Trial, prefix: str, grammar: Grammar, learned: st
         for place, operators in grammar.choices().items()
     }
     values = {
-        place: float(_suggest(trial, f"{prefix}{GRAMMAR}.{place}.{chosen[place]}", _float(parameter)))
+        place: float(_suggest(trial, f"{prefix}{GRAMMAR}.{place}.{chosen[place]}", _number(parameter)))
         for place, parameter in used_parameters(chosen).items()
     }
     return ActivationSpec.model_validate(
@@ -251,8 +253,9 @@ def _suggest_expression(trial: Trial, prefix: str, grammar: Grammar, learned: st
     )
 
 
-def _float(parameter: Parameter) -> FloatDistribution:
-    return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
+def _number(parameter: Parameter) -> BaseDistribution:
+    searched = Range(low=parameter.low, high=parameter.high, log=parameter.log)
+    return distribution(searched, "int" if parameter.whole else "float")
 
 
 def group_prefix(group: str) -> str:

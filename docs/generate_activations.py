@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
-from actsearch.activations import Family, curve, describe_activation, families
+from actsearch.activations import Family, Parameter, curve, describe_activation, families
 from actsearch.schemas import ActivationSpec
 
 HERE = Path(__file__).parent
@@ -55,12 +57,25 @@ def entry(family: Family) -> str:
         f"### {family.name}\n",
         f'<img src="activations/{family.name}.svg" width="{WIDTH}" height="{HEIGHT}" alt="{family.name}">\n',
         f"`{family.formula}`\n",
-        *(f"- `{name}` {_parameter(family, name)}" for name in family.parameters),
+        *(f"- {_names(names)} {_parameter(family, names[0])}" for names in _alike(family)),
         f"- gain {info.gain:.3f}{chi}; {', '.join(words)}",
         *([f"- the same function as `{family.alias_of}`"] if family.alias_of else []),
         f"- {family.reference}\n",
     ]
     return "\n".join(lines)
+
+
+def _alike(family: Family) -> list[list[str]]:
+    """Names of the hyperparameters, those together that follow each other and are declared alike."""
+
+    def declared(name: str) -> Parameter:
+        return replace(family.parameters[name], needs=None)
+
+    return [list(names) for _, names in groupby(family.parameters, key=declared)]
+
+
+def _names(names: Sequence[str]) -> str:
+    return f"`{names[0]}`" if len(names) == 1 else f"`{names[0]}` to `{names[-1]}`"
 
 
 def _title(module: str) -> str:

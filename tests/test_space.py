@@ -30,12 +30,28 @@ def _suggestions(n: int, sampler: str = "random", **request: Any) -> list[Sugges
     return found
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "random", "shape", "grid"])
+@pytest.mark.parametrize("knots", [{"low": 5, "high": 32}, {"choices": [5, 16, 32]}])
+def test_a_whole_number_decides_which_others_are_in_use(sampler: str, knots: dict[str, Any]) -> None:
+    choice = {"name": "spline", "parameters": {"knots": knots, "c20": 0.5, "c2": {"low": -1, "high": 1}}}
+    baseline = {"family": "spline", "parameters": {"knots": 16}}
+    counts = set()
+    request = {"space": {"families": [choice]}, "baseline": baseline, "budget": {"trials": 12}}
+    for suggestion in _suggestions(12, sampler, **request):
+        spec = resolve(suggestion.activations["network"])
+        counts.add(int(spec.parameters["knots"]))
+        assert len(spec.parameters) == 2 + spec.parameters["knots"]
+        assert spec.parameters.get("c20", 0.5) == 0.5
+    assert len(counts) > 1
+    assert counts <= set(range(5, 33))
+
+
 @pytest.mark.parametrize("placement", ["network", "stage", "layer"])
 def test_the_whole_catalogue_gives_valid_activations(placement: str) -> None:
     for suggestion in _suggestions(60, space={"placement": placement}):
         assert len(suggestion.activations) == {"network": 1, "stage": 3, "layer": 3}[placement]
         for spec in suggestion.activations.values():
-            assert set(resolve(spec).parameters) == set(families()[spec.family].parameters)
+            assert set(resolve(spec).parameters) == set(families()[spec.family].used(spec.parameters))
 
 
 @settings(max_examples=25, deadline=None)

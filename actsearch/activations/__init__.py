@@ -16,6 +16,7 @@ from actsearch.activations import soft as soft
 from actsearch.activations import thresholds as thresholds
 from actsearch.activations import periodic as periodic
 from actsearch.activations import learned as learned
+from actsearch.activations import spline as spline
 from actsearch.activations import blends as blends
 from actsearch.activations import rational as rational
 

@@ -27,6 +27,9 @@ class Parameter:
         learnable: may be trained with the weights.
         description: one line for docs and the API.
         searched: offered to the sampler; False for the coefficients of learned shapes, which only training moves.
+        whole: takes whole numbers only.
+        needs: another hyperparameter, a whole number, and its least value for this one to be in use: a spline of five
+            knots has no sixth height.
     """
 
     default: float
@@ -36,6 +39,8 @@ class Parameter:
     learnable: bool = False
     description: str = ""
     searched: bool = True
+    whole: bool = False
+    needs: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ class Family:
     Args:
         name: id in the catalogue.
         function: `f(x, **parameters)`, elementwise, written with torch operations that broadcast: a parameter is a
-            float or a tensor that broadcasts against `x`. A stochastic family also takes `training: bool`.
+            float or a tensor that broadcasts against `x`. A stochastic family also takes `training: bool`. Those that
+            are not in use (`Parameter.needs`) it may be given or not, and leaves them alone.
         parameters: by name, in order.
         formula: for people, plain text.
         reference: paper or documentation.
@@ -77,6 +83,14 @@ class Family:
     torch_module: str | None = None
     initial_gain: Callable[..., float] | None = None
     alias_of: str | None = None
+
+    def used(self, values: Mapping[str, float]) -> tuple[str, ...]:
+        """Names of the hyperparameters in use where some of them have these values, the others their defaults."""
+
+        def is_used(needs: tuple[str, int] | None) -> bool:
+            return needs is None or values.get(needs[0], self.parameters[needs[0]].default) >= needs[1]
+
+        return tuple(name for name, parameter in self.parameters.items() if is_used(parameter.needs))
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -119,7 +133,7 @@ def family(
 
     Raises:
         ValueError: if the name is taken or no lowercase word, if the hyperparameters are not the function's arguments
-            after `x`, or if one has a default out of its range.
+            after `x`, if one has a default out of its range, or needs one that is no whole number.
     """
 
     def register(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -157,6 +171,8 @@ def _check(declared: Family) -> None:
     for parameter, p in declared.parameters.items():
         if not p.low <= p.default <= p.high or (p.log and p.low <= 0):
             raise ValueError(f"family {name!r}: {parameter} must have low <= default <= high, and low > 0 where log")
+        if p.needs is not None and not getattr(declared.parameters.get(p.needs[0]), "whole", False):
+            raise ValueError(f"family {name!r}: {parameter} needs {p.needs[0]}, which is no whole number of it")
 
 
 def _check_arguments(declared: Family) -> None:

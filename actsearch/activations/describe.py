@@ -63,7 +63,7 @@ def _family_info(family: Family, its_gain: float) -> FamilyInfo:
 def _parameter_info(name: str, parameter: Parameter) -> ParameterInfo:
     return ParameterInfo(
         name=name,
-        type="float",
+        type="int" if parameter.whole else "float",
         default=parameter.default,
         low=parameter.low,
         high=parameter.high,

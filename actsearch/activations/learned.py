@@ -8,9 +8,9 @@ from torch.nn import functional as F
 from actsearch.activations.declaration import Parameter, family
 
 
-def coefficient(default: float, description: str, reach: float = 10.0) -> Parameter:
-    """A learned coefficient, at first in [-reach, reach]."""
-    return Parameter(default, -reach, reach, learnable=True, description=description, searched=False)
+def coefficient(default: float, description: str, *, needs: tuple[str, int] | None = None) -> Parameter:
+    """A learned coefficient, at first in [-10, 10]."""
+    return Parameter(default, -10.0, 10.0, learnable=True, description=description, searched=False, needs=needs)
 
 
 @family(
@@ -48,22 +48,3 @@ def srelu(x: Tensor, t_l: float | Tensor, a_l: float | Tensor, t_r: float | Tens
 def apl(x: Tensor, a1: float | Tensor, b1: float | Tensor, a2: float | Tensor, b2: float | Tensor) -> Tensor:
     """Adaptive piecewise linear unit with two hinges; starts as a leaky rectifier that is flat below -1."""
     return F.relu(x) + a1 * F.relu(b1 - x) + a2 * F.relu(b2 - x)
-
-
-@family(
-    formula="base silu(x) + sum over k = 0..8 of c_k B((x - k + 4)), B the cubic B-spline",
-    reference="Liu et al. 2024, KAN: Kolmogorov-Arnold networks; Bohra et al. 2020",
-    parameters={"base": coefficient(1.0, "weight of silu")}
-    | {f"c{k}": coefficient(0.0, f"height of the spline around x = {k - 4}") for k in range(9)},
-    smooth=True,
-    cost="composite",
-    learned="scalar",
-)
-def spline(x: Tensor, base: float | Tensor, **heights: float | Tensor) -> Tensor:
-    """Cubic spline with nine knots on [-4, 4] added to SiLU; starts as SiLU."""
-    total = base * F.silu(x)
-    for k in range(9):
-        away = (x - (k - 4)).abs()
-        bump = (F.relu(2 - away) ** 3 - 4 * F.relu(1 - away) ** 3) / 6
-        total = total + heights[f"c{k}"] * bump
-    return total

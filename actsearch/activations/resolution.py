@@ -11,21 +11,22 @@ from actsearch.schemas import ActivationSpec
 
 
 def resolve(spec: ActivationSpec) -> ActivationSpec:
-    """`spec` with the family's defaults filled in: every parameter has a value and `learned` is set.
+    """`spec` with the family's defaults filled in: every parameter in use has a value and `learned` is set.
 
     An expression has no defaults; its text comes out in the one way that `Expression.text` writes it.
 
     Raises:
-        InvalidRequest: for an unknown family or parameter, a value out of its declared range, `learned` asked of a
-            family without learnable parameters, or an expression that is none; fields are relative to the spec
-            (`parameters.slope`).
+        InvalidRequest: for an unknown family or parameter, one that is not in use (`Family.used`), a value out of its
+            declared range or with a fraction where a whole number is meant, `learned` asked of a family without
+            learnable parameters, or an expression that is none; fields are relative to the spec (`parameters.slope`).
     """
     _check_family(spec)
     declared = family_of(spec)
     problems = tuple(_problems(spec, declared))
     if problems:
         raise InvalidRequest(*problems)
-    values = {name: float(spec.parameters.get(name, p.default)) for name, p in declared.parameters.items()}
+    used = {name: declared.parameters[name].default for name in declared.used(spec.parameters)}
+    values = {name: float(spec.parameters.get(name, default)) for name, default in used.items()}
     return ActivationSpec(
         family=spec.family,
         parameters=values,
@@ -49,10 +50,12 @@ def learned_names(spec: ActivationSpec) -> tuple[str, ...]:
     """Names of the parameters of a resolved spec that are trained with the weights."""
     if spec.learned in (None, "fixed"):
         return ()
-    return tuple(name for name, p in family_of(spec).parameters.items() if p.learnable)
+    declared = family_of(spec).parameters
+    return tuple(name for name in spec.parameters if declared[name].learnable)
 
 
 def _problems(spec: ActivationSpec, declared: Family) -> Iterator[FieldProblem]:
+    used = declared.used(spec.parameters)
     for name, value in spec.parameters.items():
         parameter = declared.parameters.get(name)
         if parameter is None:
@@ -63,6 +66,11 @@ def _problems(spec: ActivationSpec, declared: Family) -> Iterator[FieldProblem]:
                 f"{value:g} is out of range; {declared.name} takes {parameter.low:g} <= {name} <= {parameter.high:g}"
             )
             yield FieldProblem(f"parameters.{name}", message)
+        elif parameter.whole and value != int(value):
+            yield FieldProblem(f"parameters.{name}", f"{value:g} is no whole number; {name} takes 5, say, but not 5.5")
+        elif parameter.needs is not None and name not in used:
+            other, least = parameter.needs
+            yield FieldProblem(f"parameters.{name}", f"{name} is in use only with {other} >= {least}; leave it out")
     if spec.expression is not None:
         for name in (name for name in declared.parameters if name not in spec.parameters):
             yield FieldProblem(f"parameters.{name}", f"{name} is a parameter of the expression; give it a value")

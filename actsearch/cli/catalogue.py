@@ -11,7 +11,7 @@ from actsearch.cli.options import AsJson, Url
 from actsearch.cli.output import console, print_json
 from actsearch.cli.pages import activation_page
 from actsearch.cli.tables import add_row, new_table
-from actsearch.cli.texts import moment_text, parameter_text
+from actsearch.cli.texts import moment_text, parameters_text
 from actsearch.client import Client
 from actsearch.client.calls import get_activation
 
@@ -54,7 +54,7 @@ def _list_activations(url: str | None, *, as_json: bool) -> None:
         return
     table = new_table("family", "formula", "hyperparameters", "tags")
     for family in families:
-        parameters = ", ".join(map(parameter_text, family.parameters))
+        parameters = parameters_text(family.parameters)
         add_row(table, family.name, family.formula, parameters, ", ".join(family.tags))
     console().print(table)
 
@@ -68,7 +68,7 @@ def architectures(as_json: AsJson = False, url: Url = None) -> None:
         return
     table = new_table("architecture", "what it is", "takes", "baseline", "parameters")
     for item in listed:
-        parameters = ", ".join(map(parameter_text, item.parameters))
+        parameters = parameters_text(item.parameters)
         add_row(table, item.name, item.description, ", ".join(item.inputs), item.baseline.family, parameters)
     console().print(table)
 

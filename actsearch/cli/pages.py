@@ -9,7 +9,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from actsearch.cli.plot import Points, plot
-from actsearch.cli.texts import parameter_text, spec_text, value_text
+from actsearch.cli.texts import parameters_text, spec_text, value_text
 from actsearch.schemas import ActivationInfo
 
 VALUE_STYLE, SLOPE_STYLE = "bold cyan", "magenta"
@@ -20,7 +20,7 @@ def activation_page(info: ActivationInfo) -> RenderableType:
     facts = {
         "formula": info.formula,
         "reference": info.reference,
-        "hyperparameters": ", ".join(map(parameter_text, info.parameters)),
+        "hyperparameters": parameters_text(info.parameters),
         "tags": ", ".join(info.tags),
         "same as": info.alias_of or "",
         "shown": spec_text(info.activation),

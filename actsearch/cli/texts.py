@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from actsearch.schemas import ActivationSpec, ParameterInfo, Trial
@@ -54,6 +55,16 @@ def parameter_text(parameter: ParameterInfo) -> str:
     if parameter.low is None or parameter.high is None:
         return f"{parameter.name} ({parameter.type})"
     return f"{parameter.name} [{parameter.low:g}, {parameter.high:g}]{' log' if parameter.log else ''}"
+
+
+def parameters_text(parameters: Sequence[ParameterInfo]) -> str:
+    """Hyperparameters with their ranges; those that are alike but for the name as one: `c0 to c31 [-10, 10]`."""
+
+    def declared(parameter: ParameterInfo) -> ParameterInfo:
+        return parameter.model_copy(update={"name": ""})
+
+    runs = (list(run) for _, run in groupby(parameters, key=declared))
+    return ", ".join(("" if len(run) == 1 else f"{run[0].name} to ") + parameter_text(run[-1]) for run in runs)
 
 
 def spec_text(spec: ActivationSpec) -> str:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from actsearch.activations import EXPRESSION, GRAMMAR, expression_family, families, resolve
+from actsearch.activations import EXPRESSION, GRAMMAR, Family, expression_family, families, family_of, resolve
 from actsearch.architectures import (
     Architecture,
     InputSpec,
@@ -188,11 +188,13 @@ def _baseline_parameters(
 ) -> dict[str, Scalar]:
     """Trial 0 in Optuna's terms: the baseline, everything else at the request's own values where the space has them."""
     found: dict[str, Scalar] = {}
+    declared = family_of(baseline).parameters
     for group in space.groups:
         prefix = group_prefix(group)
         found[f"{prefix}family"] = baseline.label
         for name in space.families[baseline.label].searched:
-            found[f"{prefix}{baseline.label}.{name}"] = baseline.parameters[name]
+            its_own = baseline.parameters.get(name, declared[name].default)
+            found[f"{prefix}{baseline.label}.{name}"] = int(its_own) if declared[name].whole else its_own
     searched = {f"architecture.{n}": (architecture.get(n), d) for n, d in space.architecture.items()}
     searched |= {f"training.{n}": (getattr(request.training, n), d) for n, d in space.training.items()}
     for name, (value, dist) in searched.items():
@@ -341,6 +343,10 @@ def _family_problems(field: str, choice: FamilyChoice) -> Iterator[FieldProblem]
         if isinstance(wanted, Choices) and any(isinstance(value, str | bool) for value in wanted.choices):
             yield FieldProblem(f"{field}.parameters.{name}.choices", f"{name} is a number; give numbers")
         yield from _limit_problems(f"{field}.parameters.{name}", wanted, parameter.low, parameter.high)
+        if parameter.whole:
+            yield from _whole_problems(f"{field}.parameters.{name}", name, wanted)
+        if parameter.needs is not None:
+            yield from _need_problems(f"{field}.parameters.{name}", name, choice, family)
     if choice.learned in ("scalar", "channel") and "learnable" not in family.tags:
         yield FieldProblem(f"{field}.learned", f"{choice.name} has no parameter that can be learned", ("fixed",))
 
@@ -360,10 +366,24 @@ def _architecture_problems(
         if wrong:
             yield FieldProblem(f"{field}.choices", f"not allowed: {wrong}", tuple(map(str, info.choices)))
         return
-    numbers = (searched.low, searched.high, searched.step or 1) if isinstance(searched, Range) else ()
-    if info.type == "int" and any(value != int(value) for value in numbers):
-        yield FieldProblem(field, f"{name} is a whole number; low, high and step must be whole too")
+    if info.type == "int" and isinstance(searched, Range):
+        yield from _whole_problems(field, name, searched)
     yield from _limit_problems(field, searched, info.low, info.high)
+
+
+def _whole_problems(field: str, name: str, wanted: Range | Choices | float) -> Iterator[FieldProblem]:
+    numbers = [value for _, value in _ends(wanted) if isinstance(value, int | float)]
+    steps = [wanted.step] if isinstance(wanted, Range) and wanted.step is not None else []
+    if any(value != int(value) for value in [*numbers, *steps]):
+        yield FieldProblem(field, f"{name} is a whole number; its values, and the step of a range, must be whole too")
+
+
+def _need_problems(field: str, name: str, choice: FamilyChoice, family: Family) -> Iterator[FieldProblem]:
+    """A hyperparameter that no trial can use."""
+    other, least = family.parameters[name].needs or ("", 0)
+    wanted = choice.parameters.get(other, family.parameters[other].default)
+    if all(value < least for _, value in _ends(wanted) if isinstance(value, int | float)):
+        yield FieldProblem(field, f"{name} is in use only with {other} >= {least}, which is not searched; leave it out")
 
 
 def _limit_problems(

@@ -80,12 +80,19 @@ class StackedSite(nn.Module):
 
     def _group(self, members: Sequence[ActivationSpec], start: int) -> Group:
         first = members[0]
-        family, learned = family_of(first), learned_names(first)
+        family = family_of(first)
+        # Members may have different hyperparameters in use; the formula leaves alone what a trial has not.
+        used = [name for name in family.parameters if any(name in member.parameters for member in members)]
+        learned = [name for name in used if family.parameters[name].learnable] if learned_names(first) else []
         return Group(
             function=family.function,
             start=start,
             size=len(members),
-            fixed={n: self._shared([m.parameters[n] for m in members]) for n in family.parameters if n not in learned},
+            fixed={
+                name: self._shared([m.parameters.get(name, family.parameters[name].default) for m in members])
+                for name in used
+                if name not in learned
+            },
             learned={name: self._slots.index(slot_name(first, name)) for name in learned},
             stochastic=family.stochastic,
         )

@@ -11,11 +11,24 @@ from torch import Tensor
 from actsearch.activations import Family, families
 
 Corners = Callable[[Family, torch.dtype], dict[str, Tensor]]
+Setting = Callable[[Family, float], dict[str, float]]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "family" in metafunc.fixturenames:
         metafunc.parametrize("family", families().values(), ids=list(families()))
+
+
+@pytest.fixture(scope="session")
+def setting() -> Setting:
+    """The values of a spec: every hyperparameter in use at a share of its range, whole numbers rounded."""
+
+    def values(family: Family, share: float) -> dict[str, float]:
+        inside = {name: p.low + share * (p.high - p.low) for name, p in family.parameters.items()}
+        inside |= {name: round(inside[name]) for name, p in family.parameters.items() if p.whole}
+        return {name: inside[name] for name in family.used(inside)}
+
+    return values
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -79,13 +81,12 @@ def test_aliases_compute_what_they_say() -> None:
         assert other in distinct_families()
 
 
-def test_a_search_over_all_families_holds_no_function_twice() -> None:
+def test_a_search_over_all_families_holds_no_function_twice(setting: Any) -> None:
     """Two families are one candidate where their functions stay equal when their hyperparameters move alike."""
     seen: dict[tuple[str, ...], str] = {}
     for name, found in distinct_families().items():
         shares = (0.0, 0.3, 1.0) if found.parameters else (0.0,)
-        points = [{n: p.low + s * (p.high - p.low) for n, p in found.parameters.items()} for s in shares]
-        prints = tuple(fingerprint(spec(name, None, **point)) for point in points)
+        prints = tuple(fingerprint(spec(name, None, **setting(found, share))) for share in shares)
         assert prints not in seen, f"{name} and {seen[prints]} are one function: declare alias_of"
         seen[prints] = name
 

@@ -20,9 +20,9 @@ def run(source: str) -> nn.Module:
     return scope["activation"]
 
 
-def test_snippet_equals_the_module(family: Family) -> None:
+def test_snippet_equals_the_module(family: Family, setting: Any) -> None:
     modes = ["fixed", "scalar", "channel"] if "learnable" in family.tags else ["fixed"]
-    values = {name: p.low + 0.4 * (p.high - p.low) for name, p in family.parameters.items()}
+    values = setting(family, 0.4)
     for learned in modes:
         spec = ActivationSpec.model_validate({"family": family.name, "parameters": values, "learned": learned})
         source = snippet(spec)

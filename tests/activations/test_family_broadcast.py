@@ -16,7 +16,8 @@ def draw(family: Family) -> tuple[Tensor, dict[str, Tensor]]:
     generator = torch.Generator().manual_seed(1)
     x = 3 * torch.randn(K, B, C, generator=generator, dtype=torch.float64)
     shares = {name: torch.rand(K, generator=generator, dtype=torch.float64) for name in family.parameters}
-    return x, {name: p.low + shares[name] * (p.high - p.low) for name, p in family.parameters.items()}
+    values = {name: p.low + shares[name] * (p.high - p.low) for name, p in family.parameters.items()}
+    return x, values | {name: values[name].round() for name, p in family.parameters.items() if p.whole}
 
 
 def one_by_one(family: Family, x: Tensor, values: dict[str, Tensor]) -> Tensor:

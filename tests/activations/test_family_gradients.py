@@ -26,7 +26,10 @@ def check(ahead: Tensor, here: Tensor, behind: Tensor, slope: Tensor) -> None:
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_gradient_of_the_input(family: Family, data: st.DataObject) -> None:
-    values = {name: data.draw(st.floats(p.low, p.high), label=name) for name, p in family.parameters.items()}
+    values = {
+        name: data.draw(st.integers(int(p.low), int(p.high)) if p.whole else st.floats(p.low, p.high), label=name)
+        for name, p in family.parameters.items()
+    }
     x = X.clone().requires_grad_()
     (slope,) = torch.autograd.grad(family.function(x, **values).sum(), x)
     check(*(family.function(X + d, **values) for d in (STEP, 0, -STEP)), slope)
@@ -37,7 +40,10 @@ def test_gradient_of_the_input(family: Family, data: st.DataObject) -> None:
 def test_gradient_of_each_parameter(family: Family, data: st.DataObject) -> None:
     shares = {name: data.draw(st.floats(0.01, 0.99), label=name) for name in family.parameters}
     values = {n: torch.full_like(X, p.low + shares[n] * (p.high - p.low)) for n, p in family.parameters.items()}
+    values |= {name: values[name].round() for name, p in family.parameters.items() if p.whole}
     for name, value in values.items():
+        if family.parameters[name].whole:
+            continue
         leaf = value.clone().requires_grad_()
         total = family.function(X, **values | {name: leaf}).sum() + 0 * leaf.sum()  # a threshold may have no gradient
         (slope,) = torch.autograd.grad(total, leaf)

@@ -11,9 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
+from scipy.interpolate import BSpline
 from torch import nn
 
-from actsearch.activations import Family, families
+from actsearch.activations import Family, Parameter, families
 from actsearch.activations.rational import INITIAL
 
 X = np.linspace(-12.0, 12.0, 1201) + 1e-3 * np.pi
@@ -33,12 +34,12 @@ def ratio(x: Any, **c: float) -> Any:
     return np.polyval(p[::-1], x) / (1 + np.abs(np.polyval(q[::-1], x)))
 
 
-def splines(x: Any, base: float, **c: float) -> Any:
-    from scipy.interpolate import BSpline
-
+def splines(x: Any, knots: float, base: float, **c: float) -> Any:
+    places = np.linspace(-4, 4, int(knots))
+    step = places[1] - places[0]
     total = base * x * sigma(x)
-    for k in range(9):
-        bump = BSpline.basis_element(np.arange(k - 6, k - 1, dtype=float), extrapolate=False)(x)
+    for k, place in enumerate(places):
+        bump = BSpline.basis_element(place + step * np.arange(-2, 3), extrapolate=False)(x)
         total = total + c[f"c{k}"] * np.nan_to_num(bump)
     return total
 
@@ -118,10 +119,14 @@ def test_the_catalogue_is_wide() -> None:
     assert len(families()) >= 70
 
 
+def numbers(p: Parameter) -> st.SearchStrategy[float]:
+    return st.integers(int(p.low), int(p.high)) if p.whole else st.floats(p.low, p.high)
+
+
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_value_equals_the_published_formula(family: Family, data: st.DataObject) -> None:
-    values = {name: data.draw(st.floats(p.low, p.high), label=name) for name, p in family.parameters.items()}
+    values = {name: float(data.draw(numbers(p), label=name)) for name, p in family.parameters.items()}
     ours = family.function(torch.from_numpy(X), **values).numpy()
     np.testing.assert_allclose(ours, reference(family, values), rtol=1e-6, atol=1e-6)
 

@@ -124,6 +124,7 @@ def test_an_activation_is_shown_with_its_plot(terminal: Terminal) -> None:
     assert sum(0x2800 < ord(character) < 0x2900 for character in page) > 100
     shown = terminal.json("activations", "leaky_relu", "-p", "slope=0.25", "--low", "-1", "--high", "1")
     assert shown["curve"]["value"][0] == -0.25
+    assert "c0 to c31 [-10, 10]" in " ".join(terminal.run("activations", "spline").stdout.split())
     assert "sin(x)^2" in terminal.run("activations", "--expression", "sin( x )^2").stdout
 
 

@@ -27,6 +27,10 @@ def _leaky(**parameters: Any) -> dict[str, Any]:
     return {"families": [{"name": "leaky_relu", "parameters": parameters}]}
 
 
+def _spline(**parameters: Any) -> dict[str, Any]:
+    return {"families": [{"name": "spline", "parameters": parameters}]}
+
+
 @pytest.mark.parametrize(
     ("request_", "field", "allowed"),
     [
@@ -53,6 +57,13 @@ def _leaky(**parameters: Any) -> dict[str, Any]:
         ({"space": _one(name="grammar", parameters={"a": 1})}, "space.families.0.parameters", None),
         ({"space": _leaky(slope=7)}, "space.families.0.parameters.slope", None),
         ({"space": _leaky(slope={"low": 0.1, "high": 9})}, "space.families.0.parameters.slope.high", None),
+        ({"space": _spline(knots=9.5)}, "space.families.0.parameters.knots", None),
+        ({"space": _spline(knots={"low": 5, "high": 8.5})}, "space.families.0.parameters.knots", None),
+        ({"space": _spline(knots={"low": 5, "high": 20, "step": 0.5})}, "space.families.0.parameters.knots", None),
+        ({"space": _spline(knots={"choices": [5, 6.5]})}, "space.families.0.parameters.knots", None),
+        ({"space": _spline(c9=0.1)}, "space.families.0.parameters.c9", None),
+        ({"space": _spline(knots={"low": 5, "high": 20}, c20=0.1)}, "space.families.0.parameters.c20", None),
+        ({"baseline": {"family": "spline", "parameters": {"c9": 1}}}, "baseline.parameters.c9", None),
         ({"space": _leaky(leak=0.1)}, "space.families.0.parameters.leak", "slope"),
         ({"space": {"training": {"learning_rate": {"low": 0, "high": 1}}}}, "space.training.learning_rate.low", None),
         ({"space": {"training": {"momentum": {"low": 0, "high": 0.9}}}}, "space.training.momentum", None),

@@ -96,6 +96,19 @@ def test_any_space_gives_valid_trials(placement: str) -> None:
     assert np.median(late) > 0.02  # it has learned that larger is better
 
 
+def test_a_whole_number_that_does_not_change_the_shape_at_first_is_learned() -> None:
+    choice = {"name": "spline", "parameters": {"knots": {"low": 5, "high": 32}}}
+    prepared = _prepared(families=[choice], training={"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}})
+    found = _search(prepared, lambda s: -abs(_knots(s) - 24), 60, cohort=6)
+    late = [_knots(s) for s, _ in found[40:] if s.family == "spline"]
+    assert len(late) > 5
+    assert 20 < np.median(late) < 28
+
+
+def _knots(suggestion: Suggestion) -> float:
+    return resolve(suggestion.activations["network"]).parameters.get("knots", -100.0)
+
+
 def test_failed_and_pruned_trials_are_evidence() -> None:
     prepared = _prepared(families=["relu", "tanh", "gelu", "elu", "sine", "gcu", "softplus", "mish"])
     study = optuna.create_study(direction="maximize", sampler=ShapeSampler(0, prepared.space, n_startup_trials=0))

@@ -108,6 +108,24 @@ def test_each_site_may_have_its_own_family(train_toy: Any) -> None:
         assert_same_curve(alone.curves[0], together.curves[place])
 
 
+def test_splines_of_any_number_of_knots_train_in_one_cohort(train_toy: Any, candidate: Any) -> None:
+    candidates = [
+        candidate("spline", rate=0.02, knots=9),
+        candidate("relu"),
+        candidate("spline", rate=0.02, knots=24, learned="channel"),
+        candidate("spline", rate=0.02, knots=6),
+        candidate("spline", rate=0.01, knots=32, learned="fixed", c3=0.5),
+        candidate("spline", rate=0.01, knots=5, learned="fixed", c3=0.5),
+    ]
+
+    together = train_toy(candidates)
+
+    for place, one in enumerate(candidates):
+        alone = train_toy([one])
+        assert_same_curve(alone.curves[0], together.curves[place])
+        assert together.outcomes[place].metrics["parameters"] == alone.outcomes[0].metrics["parameters"]
+
+
 def test_one_trials_divergence_does_not_touch_the_others(train_toy: Any, candidate: Any) -> None:
     healthy = mixed(candidate)
     sick = candidate("relu", rate=1e30)

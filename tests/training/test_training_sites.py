@@ -9,12 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from actsearch.activations import Activation, families, resolve
+from actsearch.activations import Activation, families, learned_names, resolve
 from actsearch.schemas import ActivationSpec
 from actsearch.training.sites import StackedSite
 
 SMOOTH = [name for name, family in families().items() if family.smooth and not family.stochastic]
 SPECS = [resolve(ActivationSpec(family=name)) for name in families()]
+SPECS += [resolve(ActivationSpec(family="spline", parameters={"knots": knots})) for knots in (32, 6)]
+SPECS.sort(key=lambda spec: spec.family)  # trials of one family are neighbours
 
 
 def site_of(specs: list[ActivationSpec]) -> tuple[StackedSite, dict[str, Tensor]]:
@@ -65,7 +67,8 @@ def test_gradients_of_signals_and_of_learned_values_are_each_trials_own() -> Non
         for name, value in activation.named_parameters():
             place = list(slots).index(f"{spec.family}_{spec.learned}_{name}")
             torch.testing.assert_close(by_slot[place][row], value.grad)
-            assert not by_slot[place][torch.arange(len(SPECS)) != row].any()
+            others = [s.family != spec.family or name not in learned_names(s) for s in SPECS]
+            assert not by_slot[place][torch.tensor(others)].any()
 
 
 @pytest.mark.parametrize("order", [1, 2])
@@ -94,5 +97,7 @@ def test_derivatives_taken_inside_a_loss(order: int) -> None:
 def test_trials_of_one_family_share_an_operation_whatever_their_values() -> None:
     names = ["relu", "leaky_relu", "leaky_relu", "leaky_relu", "elu"]
     specs = [resolve(ActivationSpec(family=name)) for name in names]
+    specs += [resolve(ActivationSpec(family="spline", parameters={"knots": knots})) for knots in (9, 32, 6)]
+    names += ["spline"] * 3
     site, _ = site_of(specs)
     assert [group.size for group in site.groups] == [len(list(run)) for _, run in groupby(names)]

@@ -53,11 +53,11 @@ def _raw(activations: Sequence[Activation]) -> Array:
     if len(_known) > _REMEMBERED:
         _known.clear()
     keys: list[_Key] = [(name, text, tuple(sorted(values.items()))) for name, text, values in activations]
-    missing: dict[tuple[str, str | None], list[_Key]] = {}
+    missing: dict[tuple[str, str | None, tuple[str, ...]], list[_Key]] = {}  # those with the same values in use
     for key in dict.fromkeys(keys):
         if key not in _known:
-            missing.setdefault(key[:2], []).append(key)
-    for (name, text), wanted in missing.items():
+            missing.setdefault((*key[:2], tuple(n for n, _ in key[2])), []).append(key)
+    for (name, text, _), wanted in missing.items():
         family = get_family(name) if text is None else expression_family(text)
         _known.update(zip(wanted, _family_rows(family, [dict(key[2]) for key in wanted]), strict=True))
     return np.stack([_known[key] for key in keys])
@@ -108,4 +108,6 @@ def at_shares(family: Family, shares: Array) -> dict[str, float]:
             values[name] = p.low * (p.high / p.low) ** next(left)
         else:
             values[name] = p.low + (p.high - p.low) * next(left)
+        if p.whole:
+            values[name] = round(values[name])
     return values

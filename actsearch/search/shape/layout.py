@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from actsearch.activations import Grammar
+from actsearch.activations import Grammar, get_family
 from actsearch.activations.expressions.grammar import PARAMETRIC, compose, used_parameters
 from actsearch.search.shape.features import WIDTH, Activation, Array, features
 from actsearch.space import FamilySpace, Space, group_prefix
@@ -33,14 +33,29 @@ class Layout:
     plain: Mapping[str, BaseDistribution]
 
     def encode(self, points: Sequence[Mapping[str, Any]]) -> tuple[Array, Array]:
-        """Points as (N, S) shapes, the groups' side by side, and (N, Q) plain parameters in [0, 1]."""
+        """Points as (N, S) shapes, the groups' side by side, and (N, Q) plain parameters in [0, 1].
+
+        Whole numbers of activations, such as a spline's knots, count as plain: at first they do not change the shape.
+        """
         shapes = [self._shapes(prefix, points) for prefix in self.groups]
-        plain = [[x for n, d in self.plain.items() for x in _encoded(p.get(n), d)] for p in points]
-        width = sum(len(_encoded(None, d)) for d in self.plain.values())
+        beside = {**self.plain, **self._whole()}
+        plain = [[x for n, d in beside.items() for x in _encoded(p.get(n), d)] for p in points]
+        width = sum(len(_encoded(None, d)) for d in beside.values())
         return (
             np.concatenate(shapes, 1) / np.sqrt(len(shapes)) if shapes else np.zeros((len(points), 0)),
             np.array(plain).reshape(len(points), width),
         )
+
+    def _whole(self) -> dict[str, BaseDistribution]:
+        """The searched whole numbers of all groups' families."""
+        return {
+            f"{prefix}{label}.{n}": dist
+            for label, family in self.families.items()
+            if family.grammar is None and family.expression is None
+            for n, dist in family.searched.items()
+            if get_family(family.name).parameters[n].whole
+            for prefix in self.groups
+        }
 
     def _shapes(self, prefix: str, points: Sequence[Mapping[str, Any]]) -> Array:
         """Shapes (N, D) of one group; a network without it stands in the middle of the catalogue."""
