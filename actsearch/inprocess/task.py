@@ -11,10 +11,10 @@ from torch import Tensor
 from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.schemas import Direction
 from actsearch.tasks.classification import DIRECTIONS as CLASSIFICATION
-from actsearch.tasks.classification import classification_metrics, cross_entropy
+from actsearch.tasks.classification import classification_metrics, cross_entropy, stacked_cross_entropy
 from actsearch.tasks.declaration import Dataset, InputKind, Part, Predict, Task
 from actsearch.tasks.regression import DIRECTIONS as REGRESSION
-from actsearch.tasks.regression import mean_squared_error, regression_metrics
+from actsearch.tasks.regression import mean_squared_error, regression_metrics, stacked_squared_error
 
 Kind = Literal["classification", "regression"]
 Measure = Callable[[Tensor, Tensor], Tensor]
@@ -64,7 +64,10 @@ def own_task(
 
     everything = {**known, **directions}
     first = next(iter(metrics), next(iter(known)))
-    return Task(NAME, "", kind, _no_loader, batch_loss, measured, first, everything, "the caller")
+    stacked = None
+    if loss is None:
+        stacked = stacked_cross_entropy if kind == "classification" else stacked_squared_error
+    return Task(NAME, "", kind, _no_loader, batch_loss, measured, first, everything, "the caller", stacked_loss=stacked)
 
 
 def _no_loader() -> Dataset:

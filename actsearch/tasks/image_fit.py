@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from actsearch.schemas import Direction, ParameterInfo
 from actsearch.tasks.declaration import Dataset, Part, Task, register
-from actsearch.tasks.regression import mean_squared_error
+from actsearch.tasks.regression import mean_squared_error, stacked_squared_error
 from actsearch.tasks.splits import SPLIT_SEED, split_indices
 
 _PHOTO = ParameterInfo(
@@ -72,6 +72,7 @@ register(
         kind="implicit",
         load=_load,
         loss=mean_squared_error,
+        stacked_loss=stacked_squared_error,
         metrics=image_metrics,
         metric="psnr",
         directions={"psnr": Direction.maximize, "mse": Direction.minimize},

@@ -12,7 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from actsearch.settings import settings
-from actsearch.tasks.classification import DIRECTIONS, classification_dataset, classification_metrics, cross_entropy
+from actsearch.tasks.classification import (
+    DIRECTIONS,
+    classification_dataset,
+    classification_metrics,
+    cross_entropy,
+    stacked_cross_entropy,
+)
 from actsearch.tasks.declaration import Dataset, Task, register
 from actsearch.tasks.disk_cache import cached_arrays
 from actsearch.tasks.splits import SPLIT_SEED, Array, Arrays, split_indices
@@ -51,6 +57,7 @@ register(
         kind="classification",
         load=_load,
         loss=cross_entropy,
+        stacked_loss=stacked_cross_entropy,
         metrics=classification_metrics,
         metric="accuracy",
         directions=DIRECTIONS,

@@ -10,7 +10,7 @@ import torch
 
 from actsearch.schemas import ParameterInfo
 from actsearch.tasks.declaration import Dataset, Part, Task, register
-from actsearch.tasks.regression import DIRECTIONS, mean_squared_error, regression_metrics
+from actsearch.tasks.regression import DIRECTIONS, mean_squared_error, regression_metrics, stacked_squared_error
 from actsearch.tasks.splits import SPLIT_SEED, Array, split_indices
 
 _SAMPLES = ParameterInfo(name="samples", type="int", default=1024, low=64, high=65_536, description="Points in all.")
@@ -48,6 +48,7 @@ register(
         kind="regression",
         load=_load,
         loss=mean_squared_error,
+        stacked_loss=stacked_squared_error,
         metrics=regression_metrics,
         metric="mse",
         directions=DIRECTIONS,

@@ -19,6 +19,11 @@ def mean_squared_error(predict: Predict, batch: Part) -> Tensor:
     return F.mse_loss(predict(x), y)
 
 
+def stacked_squared_error(outputs: Tensor, batch: Part) -> Tensor:
+    """`mean_squared_error` (K,) of K networks with outputs (K, B, T)."""
+    return (outputs - batch[1]).square().mean((-2, -1))
+
+
 def regression_metrics(outputs: Tensor, part: Part) -> dict[str, Tensor]:
     """Mean squared error and coefficient of determination, each (), of outputs (N, T).
 

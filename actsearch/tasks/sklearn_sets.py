@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from actsearch.tasks.classification import DIRECTIONS, classification_dataset, classification_metrics, cross_entropy
+from actsearch.tasks.classification import (
+    DIRECTIONS,
+    classification_dataset,
+    classification_metrics,
+    cross_entropy,
+    stacked_cross_entropy,
+)
 from actsearch.tasks.declaration import Dataset, Task, register
 from actsearch.tasks.regression import DIRECTIONS as REGRESSION_DIRECTIONS
-from actsearch.tasks.regression import mean_squared_error, regression_dataset, regression_metrics
+from actsearch.tasks.regression import mean_squared_error, regression_dataset, regression_metrics, stacked_squared_error
 from actsearch.tasks.splits import SPLIT_SEED, split
 
 
@@ -47,6 +53,7 @@ def _classification(name: str, description: str, source: str, load: Callable[...
             kind="classification",
             load=load,
             loss=cross_entropy,
+            stacked_loss=stacked_cross_entropy,
             metrics=classification_metrics,
             metric="accuracy",
             directions=DIRECTIONS,
@@ -81,6 +88,7 @@ register(
         kind="regression",
         load=_diabetes,
         loss=mean_squared_error,
+        stacked_loss=stacked_squared_error,
         metrics=regression_metrics,
         metric="r2",
         directions=REGRESSION_DIRECTIONS,

@@ -6,7 +6,13 @@ import numpy as np
 
 from actsearch.schemas import ParameterInfo
 from actsearch.tasks.declaration import Dataset, Task, register
-from actsearch.tasks.regression import DIRECTIONS, mean_squared_error, regression_dataset, regression_metrics
+from actsearch.tasks.regression import (
+    DIRECTIONS,
+    mean_squared_error,
+    regression_dataset,
+    regression_metrics,
+    stacked_squared_error,
+)
 from actsearch.tasks.splits import Array, Arrays
 
 _WINDOW = ParameterInfo(name="window", type="int", default=24, low=4, high=60, description="Years a forecast sees.")
@@ -41,6 +47,7 @@ register(
         kind="forecasting",
         load=_load,
         loss=mean_squared_error,
+        stacked_loss=stacked_squared_error,
         metrics=regression_metrics,
         metric="mse",
         directions=DIRECTIONS,

@@ -122,11 +122,11 @@ class StackedSite(nn.Module):
         """
         if order:
             return self._derivative(x, slots, order, axis)
-        if len(self.groups) == 1:
-            return self._grouped(self.groups[0], x, slots, axis)
-        parts = _split(x, [group.size for group in self.groups])
-        values = [self._grouped(g, part, slots, axis) for g, part in zip(self.groups, parts, strict=True)]
-        return _joined(values, _memory_order(x))
+        axes = _Axes.of(x, axis)
+        parts = x.permute(axes.order).split([group.size for group in self.groups], dim=axes.trial)
+        values = [self._grouped(group, part, slots, axes) for group, part in zip(self.groups, parts, strict=True)]
+        joined = values[0] if len(values) == 1 else torch.cat(values, dim=axes.trial)
+        return joined.permute(axes.back)
 
     def _derivative(self, x: Tensor, slots: Sequence[Tensor], order: int, axis: int) -> Tensor:
         recorded = torch.is_grad_enabled()
@@ -138,16 +138,53 @@ class StackedSite(nn.Module):
             (slope,) = torch.autograd.grad(below.sum(), at, create_graph=recorded or order > 1, allow_unused=True)
         return torch.zeros_like(x) if slope is None else slope
 
-    def _grouped(self, group: Group, x: Tensor, slots: Sequence[Tensor], axis: int) -> Tensor:
-        """A group's formula on its part x (k, B, ...)."""
-        values: dict[str, Any] = {n: v if isinstance(v, float) else _along(v, x, axis) for n, v in group.fixed.items()}
+    def _grouped(self, group: Group, x: Tensor, slots: Sequence[Tensor], axes: _Axes) -> Tensor:
+        """A group's formula on its part of a signal, whose axes are in the order of memory."""
+        values: dict[str, Any] = {n: v if isinstance(v, float) else axes.along(v, x) for n, v in group.fixed.items()}
         rows = slice(group.start, group.start + group.size)
-        values |= {name: _along(slots[slot][rows], x, axis) for name, slot in group.learned.items()}
+        values |= {name: axes.along(slots[slot][rows], x) for name, slot in group.learned.items()}
         if not group.stochastic:
             return group.function(x, **values)
+        # Random numbers come in the order of the axes (k, B, ...): that of a trial alone.
+        usual = {name: v.permute(axes.back) if isinstance(v, Tensor) else v for name, v in values.items()}
         with site_noise(self.site, x.device):
-            # Random numbers come in the order in which a signal lies in memory: that of a trial alone.
-            return _same_noise(group.function, x.contiguous(), values, training=self.training)
+            value = _same_noise(group.function, x.permute(axes.back).contiguous(), usual, training=self.training)
+        return value.permute(axes.order)
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """Where a signal's axes are when they are put in the order of memory, outermost first.
+
+    Formulas are elementwise, so they run in that order: parts of the stack are then views, and join as they lie.
+
+    Args:
+        order, back: permutation of (k, B, ...) to the order of memory, and back.
+        trial, channel: the axis of the trials and of the channels.
+    """
+
+    order: list[int]
+    back: list[int]
+    trial: int
+    channel: int
+
+    @classmethod
+    def of(cls, x: Tensor, axis: int) -> _Axes:
+        """Of a signal (K, B, ...) whose channels are `axis` of one trial's."""
+        strides = x.stride()
+        order = sorted(range(x.dim()), key=lambda axis: (-strides[axis], axis))
+        back = sorted(range(x.dim()), key=order.__getitem__)
+        return cls(order, back, trial=order.index(0), channel=order.index(axis + 1))
+
+    def along(self, value: Tensor, x: Tensor) -> Tensor:
+        """Values (k,) or (k, channels) shaped to broadcast against x."""
+        if value.dim() == 2 and self.channel < self.trial:
+            value = value.t()
+        shape = [1] * x.dim()
+        shape[self.trial] = x.shape[self.trial]
+        if value.dim() == 2:
+            shape[self.channel] = x.shape[self.channel]
+        return value.to(x.dtype).reshape(shape)
 
 
 Observe = Callable[[StackedSite, Tensor, Tensor], Tensor]
@@ -213,34 +250,6 @@ def slot_name(spec: ActivationSpec, parameter: str) -> str:
     if spec.expression is not None:  # its text cannot be part of a parameter's name
         family += hashlib.sha256(spec.expression.encode()).hexdigest()[:8]
     return f"{family}_{spec.learned}_{parameter}"
-
-
-def _along(value: Tensor, x: Tensor, axis: int) -> Tensor:
-    """Values (k,) or (k, channels) shaped to broadcast against x (k, B, ..., channels, ...)."""
-    shape = [1] * x.dim()
-    shape[0] = x.shape[0]
-    if value.dim() == 2:
-        shape[axis + 1] = value.shape[1]
-    return value.to(x.dtype).view(shape)
-
-
-def _memory_order(x: Tensor) -> list[int]:
-    """The axes of x as they lie in memory, outermost first."""
-    strides = x.stride()
-    return sorted(range(x.dim()), key=lambda axis: (-strides[axis], axis))
-
-
-def _split(x: Tensor, sizes: Sequence[int]) -> list[Tensor]:
-    """Parts (k, ...) of x (K, ...): views whose gradients are joined in the order in which x lies in memory."""
-    order = _memory_order(x)
-    back = sorted(range(x.dim()), key=order.__getitem__)
-    return [part.permute(back) for part in x.permute(order).split(list(sizes), dim=order.index(0))]
-
-
-def _joined(parts: Sequence[Tensor], order: Sequence[int]) -> Tensor:
-    """Parts (k, ...) joined on axis 0, with the axes in memory in this order."""
-    back = sorted(range(len(order)), key=order.__getitem__)
-    return torch.cat([part.permute(*order) for part in parts], list(order).index(0)).permute(back)
 
 
 def _same_noise(function: Callable[..., Tensor], x: Tensor, values: dict[str, Any], *, training: bool) -> Tensor:

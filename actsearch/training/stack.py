@@ -83,7 +83,8 @@ class StackedTrials:
 
     def step(self, batch: Part, factor: float) -> Tensor:
         """One optimiser step of every trial on a batch; the losses before it, (K,)."""
-        self._template.train()
+        if not self._template.training:  # setting it takes a walk through all modules
+            self._template.train()
         losses = self._losses(batch, self._layout.views(self._matrix))
         # Trials share nothing, so the gradient of the sum is each trial's own gradient, row by row.
         (gradient,) = torch.autograd.grad(losses.sum(), self._matrix)
@@ -102,6 +103,8 @@ class StackedTrials:
 
     def _losses_of_outputs(self, batch: Part, outputs: Tensor) -> Tensor:
         """Losses of outputs (K, B, ...), if all that the task's loss asks for are the outputs on the batch itself."""
+        if self._task.stacked_loss is not None:
+            return self._task.stacked_loss(outputs, batch)
 
         def loss(output: Tensor) -> Tensor:
             def predict(x: Tensor) -> Tensor:

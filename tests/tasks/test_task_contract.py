@@ -96,6 +96,22 @@ def test_loss_and_gradient_under_vmap_are_those_of_each_trial(name: str) -> None
     assert slopes.abs().amax() > 0
 
 
+@pytest.mark.parametrize("name", sorted(name for name, task in tasks().items() if task.stacked_loss is not None))
+def test_stacked_loss_and_its_gradient_are_those_of_each_trial(name: str) -> None:
+    task, data = get_task(name), load(name)
+    assert task.stacked_loss is not None
+    batch = batch_of(data)
+    outputs = torch.stack([forward(weight, batch[0]) for weight in weights(data)]).detach().requires_grad_()
+    together = task.stacked_loss(outputs, batch)
+    (slopes,) = torch.autograd.grad(together.sum(), outputs)
+    for k in range(TRIALS):
+        alone = outputs[k].detach().requires_grad_()
+        value = task.loss(lambda x, alone=alone: alone, batch)
+        torch.testing.assert_close(together[k], value, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(slopes[k], torch.autograd.grad(value, alone)[0], rtol=1e-4, atol=1e-7)
+    assert together.shape == (TRIALS,)
+
+
 @every_task
 def test_metrics_under_vmap_are_those_of_each_trial(name: str) -> None:
     task, data = get_task(name), load(name)

@@ -61,6 +61,7 @@ def _declared(place: Place, raw: Raw, parameters: tuple[ParameterInfo, ...]) -> 
         kind=kind,
         load=load,
         loss=classification.cross_entropy if classes else regression.mean_squared_error,
+        stacked_loss=classification.stacked_cross_entropy if classes else regression.stacked_squared_error,
         metrics=classification.classification_metrics if classes else regression.regression_metrics,
         metric="accuracy" if classes else "mse",
         directions=classification.DIRECTIONS if classes else regression.DIRECTIONS,
