@@ -25,8 +25,9 @@ show the value (black) and the derivative (grey) at the default hyperparameters,
 1 / sqrt(E[f(z)²]) for z ~ N(0, 1), what initial weights are scaled by; *chi* is gain² E[f'(z)²]: gradients of a deep
 plain network vanish where it is below 1 and explode where it is above. `actsearch activations NAME --parameter NAME=VALUE`
 and `GET /v1/activations/{family}` say the same for other hyperparameters, and give PyTorch code. Functions that are not
-here can be written out as [expressions](expressions.md) or [declared](families.md). Units that change the number of
-channels (GLU and its kin, maxout, CReLU) belong to the architectures that offer them.
+here can be written out as [expressions](expressions.md) or [declared](families.md). Functions of more
+than one number (GLU and its kin, maxout, CReLU, Meta-ACON, dynamic ReLU, the funnel) are
+[units](requests.md#units-of-more-than-one-number) of the architectures that offer them.
 """
 
 

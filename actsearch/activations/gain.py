@@ -38,10 +38,14 @@ def gain(spec: ActivationSpec) -> float:
     return 1.0 / math.sqrt(second)
 
 
-def second_moment(spec: ActivationSpec) -> float:
-    """E[f(z)²] for z ~ N(0, 1), by quadrature in float64; not finite where f is not."""
+def second_moment(spec: ActivationSpec, sharpness: float = 1.0) -> float:
+    """E[(f(s z) / s)²] for z ~ N(0, 1) and sharpness s, by quadrature in float64; not finite where f is not."""
     full = resolve(spec)
-    return _moments(full)[0]
+    if sharpness == 1.0:
+        return _moments(full)[0]
+    points, weights = _gaussian_rule()
+    value, _ = value_and_derivative(family_of(full), full.parameters, sharpness * points)
+    return float(weights @ (value / sharpness).square())
 
 
 def largest_second_moment(spec: ActivationSpec, pieces: int) -> float:

@@ -9,7 +9,7 @@ from actsearch.architectures.declaration import InputSpec, Sites, architecture
 from actsearch.architectures.dropout import Dropout
 from actsearch.architectures.initialisation import initialise
 from actsearch.architectures.normalisation import NORM, needs_bias, normalisation
-from actsearch.architectures.units import UNIT, Unit
+from actsearch.architectures.units import SPACE_UNIT, Unit
 from actsearch.schemas import ParameterInfo
 
 
@@ -23,7 +23,7 @@ from actsearch.schemas import ParameterInfo
         ParameterInfo(name="layers", type="int", default=2, low=1, high=16, description="convolutions a stage"),
         NORM,
         ParameterInfo(name="dropout", type="float", default=0.0, low=0.0, high=0.9, description="before the output"),
-        *UNIT,
+        *SPACE_UNIT,
     ),
 )
 def convnet(
@@ -52,9 +52,9 @@ def convnet(
             blocks.append(_pool(len(space)))  # (B, C, *space) -> (B, C, *space / 2)
             space = [length // 2 for length in space]
         for index in range(layers):
-            wide = units.in_chain(channels * 2**stage)
+            wide = units.in_chain(channels * 2**stage, kernel=3 ** len(space))
             site = f"layer{stage * layers + index + 1}"
-            hidden, gains = units.at(sites, site, stage=f"stage{stage + 1}", width=wide)
+            hidden, gains = units.at(sites, site, stage=f"stage{stage + 1}", width=wide, dimensions=len(space))
             layer = convolution(len(space), size, units.inputs * wide, bias=needs_bias(norm))
             blocks.append(initialise(layer, *gains))  # (B, size, *space) -> (B, inputs * wide, *space)
             blocks += [normalisation(norm, units.inputs * wide, len(space)), hidden]

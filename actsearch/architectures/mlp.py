@@ -11,7 +11,7 @@ from actsearch.architectures.dropout import Dropout
 from actsearch.architectures.initialisation import initialise
 from actsearch.architectures.normalisation import NORM, needs_bias, normalisation
 from actsearch.architectures.stages import stage_of
-from actsearch.architectures.units import UNIT, Unit
+from actsearch.architectures.units import CHANNEL_UNIT, Unit
 from actsearch.schemas import ParameterInfo
 
 
@@ -22,7 +22,7 @@ from actsearch.schemas import ParameterInfo
         ParameterInfo(name="width", type="int", default=64, low=1, high=8192, log=True, description="units a layer"),
         NORM,
         ParameterInfo(name="dropout", type="float", default=0.0, low=0.0, high=0.9, description="after activations"),
-        *UNIT,
+        *CHANNEL_UNIT,
     ),
 )
 def mlp(

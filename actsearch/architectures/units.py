@@ -1,22 +1,26 @@
-"""Hidden units that change the number of channels: gates, maxout and concatenated rectifiers.
+"""Hidden units of more than one number: gates, maxout, concatenated rectifiers, units that look at their surroundings.
 
 All are built around the activation f of a site, which is searched as everywhere; u, v, u_i are the linear
 pre-activations that the layer before computes, as neighbouring blocks of its outputs:
 
-    plain   f(u)                   one in, one out
-    glu     f(u) v                 two in, one out: geglu, swiglu, reglu by the family; bilinear with `identity`
-    maxout  max(f(u_1) ... f(u_k)) k in, one out: Goodfellow's with `identity`
-    crelu   f(u), f(-u)            one in, two out: Shang's with `relu`
+    plain      f(u)                   one in, one out
+    glu        f(u) v                 two in, one out: geglu, swiglu, reglu by the family; bilinear with `identity`
+    maxout     max(f(u_1) ... f(u_k)) k in, one out: Goodfellow's with `identity`
+    crelu      f(u), f(-u)            one in, two out: Shang's with `relu`
+    meta_acon  see `soft_maximum`     one in, one out, as the next two: Ma's with `silu`
+    dy_relu                           Chen's with `relu`
+    frelu                             Ma's funnel with `relu`; needs space axes
 
 Reference:
     Dauphin et al. 2017, Language modeling with gated convolutional networks; Shazeer 2020, GLU variants improve
     Transformer; Goodfellow et al. 2013, Maxout networks; Shang et al. 2016, Understanding and improving convolutional
-    neural networks via concatenated rectified linear units.
+    neural networks via concatenated rectified linear units; for the rest see `soft_maximum`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 
@@ -26,16 +30,26 @@ from torch import Tensor, nn
 from actsearch.activations import largest_second_moment, second_moment
 from actsearch.architectures.declaration import Sites
 from actsearch.architectures.initialisation import gain_of
-from actsearch.schemas import ParameterInfo
+from actsearch.architectures.soft_maximum import SHARPNESS, DynamicReLU, FunnelReLU, MetaACON, bottleneck
+from actsearch.schemas import ActivationSpec, ParameterInfo
 
-UNIT = (
-    ParameterInfo(
-        name="unit",
-        type="choice",
-        default="plain",
-        choices=["plain", "glu", "maxout", "crelu"],
-        description="f(u); f(u) v; the largest of f(u_1) ...; f(u) beside f(-u)",
-    ),
+_WORDS = {
+    "plain": "f(u)",
+    "glu": "f(u) v",
+    "maxout": "the largest of f(u_1) ...",
+    "crelu": "f(u) beside f(-u)",
+    "meta_acon": "f between trained lines, its sharpness found from the input",
+    "dy_relu": "f between lines found from the input",
+    "frelu": "f between u and a convolution of it",
+}
+
+
+def _unit(*kinds: str) -> ParameterInfo:
+    words = "; ".join(f"{kind} {_WORDS[kind]}" for kind in kinds)
+    return ParameterInfo(name="unit", type="choice", default="plain", choices=list(kinds), description=words)
+
+
+_SIZES = (
     ParameterInfo(name="pieces", type="int", default=2, low=2, high=4, description="of a maxout unit"),
     ParameterInfo(
         name="match_size",
@@ -44,12 +58,17 @@ UNIT = (
         description="fewer units where they are not plain, so that the weights stay about as many",
     ),
 )
-"""The parameters `unit`, `pieces` and `match_size`, which make a `Unit`."""
+UNIT = (_unit("plain", "glu", "maxout", "crelu"), *_SIZES)
+"""The parameters `unit`, `pieces` and `match_size`, which make a `Unit`; of units that work along any axis."""
+CHANNEL_UNIT = (_unit("plain", "glu", "maxout", "crelu", "meta_acon", "dy_relu"), *_SIZES)
+"""As `UNIT`, of signals (B, C, *space)."""
+SPACE_UNIT = (_unit(*_WORDS), *_SIZES)
+"""As `UNIT`, of signals (B, C, *space) with one or two space axes."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """How hidden units are made from pre-activations; the arguments are those of `UNIT`."""
+    """How hidden units are made from pre-activations; the arguments are the parameters of `UNIT` and its kin."""
 
     kind: str
     pieces: int
@@ -65,9 +84,22 @@ class Unit:
         """Signals that one unit gives."""
         return 2 if self.kind == "crelu" else 1
 
-    def in_chain(self, width: int) -> int:
-        """Units for `width` plain ones where layers of them follow each other: weights grow as inputs x outputs."""
-        return self._matched(width, width / math.sqrt(self.inputs * self.outputs))
+    @property
+    def keeps_channels(self) -> bool:
+        """Whether it takes and gives as many channels, so that it may stand wherever an activation may."""
+        return self.inputs == self.outputs == 1
+
+    def in_chain(self, width: int, kernel: int = 1) -> int:
+        """Units for `width` plain ones where layers of them follow each other: weights grow as inputs x outputs.
+
+        Args:
+            kernel: weights that a layer has for each pair of channels.
+        """
+        own = _OWN_WEIGHTS.get(self.kind)
+        if own is None or not self.match_size:
+            return self._matched(width, width / math.sqrt(self.inputs * self.outputs))
+        plain = kernel * width**2
+        return min(range(1, width + 1), key=lambda fewer: abs(kernel * fewer**2 + own(fewer) - plain))
 
     def between(self, width: int) -> int:
         """Units for `width` plain ones between two fixed sizes: weights grow as inputs + outputs (Shazeer's 2/3)."""
@@ -77,23 +109,39 @@ class Unit:
         return max(1, round(matched)) if self.match_size else width
 
     def at(
-        self, sites: Sites, site: str, *, stage: str, width: int, axis: int = 1
+        self, sites: Sites, site: str, *, stage: str, width: int, axis: int = 1, dimensions: int = 0
     ) -> tuple[nn.Module, tuple[float, ...]]:
         """The module of `width` units at a site, and the gains (see `initialise`) of the layer before it.
 
         It takes (B, ..., inputs * width, ...) with the units along `axis`, and gives (B, ..., outputs * width, ...).
+
+        Args:
+            dimensions: number of space axes of the signal, for units that look along them.
         """
-        if self.kind == "glu":
-            activation = sites(site, stage=stage, channels=width, axis=axis)
-            return GLU(activation, axis), (gain_of(activation), 1.0)
-        if self.kind == "maxout":
-            activation = sites(site, stage=stage, channels=self.pieces * width, axis=axis)
-            return Maxout(activation, axis, self.pieces), (maxout_gain(activation, self.pieces),)
-        if self.kind == "crelu":
-            activation = sites(site, stage=stage, channels=2 * width, axis=axis)
-            return CReLU(activation, axis), (gain_of(activation),)
-        activation = sites(site, stage=stage, channels=width, axis=axis)
-        return activation, (gain_of(activation),)
+        signals = {"maxout": self.pieces, "crelu": 2}.get(self.kind, 1)  # that f is applied to
+        activation = sites(site, stage=stage, channels=signals * width, axis=axis)
+        module, gain = activation, gain_of(activation)
+        match self.kind:
+            case "glu":
+                return GLU(activation, axis), (gain, 1.0)
+            case "maxout":
+                module, gain = Maxout(activation, axis, self.pieces), maxout_gain(activation, self.pieces)
+            case "crelu":
+                module = CReLU(activation, axis)
+            case "meta_acon":
+                module, gain = MetaACON(activation, width), blunt_gain(activation)
+            case "dy_relu":
+                module = DynamicReLU(activation, width)
+            case "frelu":
+                module = FunnelReLU(activation, width, dimensions)
+        return module, (gain,)
+
+
+_OWN_WEIGHTS: Mapping[str, Callable[[int], int]] = {
+    "meta_acon": lambda width: 2 * width * bottleneck(width, MetaACON.REDUCTION),
+    "dy_relu": lambda width: 5 * width * bottleneck(width, DynamicReLU.REDUCTION),
+}
+"""Weights that the units of a layer have themselves; of the others none, or too few to count."""
 
 
 class GLU(nn.Module):
@@ -138,9 +186,19 @@ class CReLU(nn.Module):
 
 def maxout_gain(activation: nn.Module, pieces: int) -> float:
     """The gain before a maxout of an activation: the activation's own, less what the maximum adds to the signal."""
+    return _changed_gain(activation, lambda spec: largest_second_moment(spec, pieces))
+
+
+def blunt_gain(activation: nn.Module) -> float:
+    """The gain before `MetaACON`, whose activation is at first stretched to f(beta x) / beta."""
+    return _changed_gain(activation, lambda spec: second_moment(spec, SHARPNESS))
+
+
+def _changed_gain(activation: nn.Module, moment: Callable[[ActivationSpec], float]) -> float:
+    """The gain of an activation of which a unit makes a function with another second moment."""
     spec = getattr(activation, "spec", None)
     if spec is None:  # a site that only stands for one
         return gain_of(activation)
-    alone, largest = second_moment(spec), largest_second_moment(spec, pieces)
-    ratio = alone / largest if largest > 0 else 1.0
+    alone, changed = second_moment(spec), moment(spec)
+    ratio = alone / changed if changed > 0 else 1.0
     return gain_of(activation) * (math.sqrt(ratio) if math.isfinite(ratio) and ratio > 0 else 1.0)

@@ -1,4 +1,4 @@
-"""Units that change the number of channels: gates, maxout and concatenated rectifiers."""
+"""Hidden units of more than one number: gates, maxout, concatenated rectifiers; what all units share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from actsearch.activations import gain
-from actsearch.architectures import InputSpec, initialise
+from actsearch.architectures import InputSpec, architectures, describe, get_architecture, initialise
 from actsearch.architectures.units import Unit, maxout_gain
 from actsearch.schemas import ActivationSpec
 from actsearch.training import build_module
@@ -20,7 +20,15 @@ from actsearch.training.build import SiteActivation, site_activations
 
 torch.set_num_threads(1)
 
-KINDS = ["plain", "glu", "maxout", "crelu"]
+TOKEN_KINDS = ["plain", "glu", "maxout", "crelu"]
+KINDS = {
+    "mlp": [*TOKEN_KINDS, "meta_acon", "dy_relu"],
+    "convnet": [*TOKEN_KINDS, "meta_acon", "dy_relu", "frelu"],
+    "resnet": [*TOKEN_KINDS, "meta_acon", "dy_relu", "frelu"],
+    "vit": TOKEN_KINDS,
+    "mlp_mixer": TOKEN_KINDS,
+    "transformer_lm": TOKEN_KINDS,
+}
 VECTOR = InputSpec("vector", (6,), 3)
 
 
@@ -61,6 +69,16 @@ def test_matched_widths_keep_the_number_of_weights(kind: str, width: int, pieces
     assert Unit(kind, pieces, match_size=False).between(width) == width
 
 
+@pytest.mark.parametrize("kind", ["meta_acon", "dy_relu"])
+@pytest.mark.parametrize("kernel", [1, 9])
+@given(width=st.integers(20, 300))
+def test_matched_widths_make_up_for_weights_of_the_units_own(kind: str, kernel: int, width: int) -> None:
+    fewer = Unit(kind, 2, match_size=True).in_chain(width, kernel)
+    module, _ = Unit(kind, 2, match_size=True).at(sites_of("relu"), "s", stage="t", width=fewer)
+    own = sum(p.numel() for p in module.parameters() if p.dim() > 1)
+    assert kernel * fewer**2 + own == pytest.approx(kernel * width**2, rel=0.1)
+
+
 def test_a_gate_takes_two_thirds_of_the_width() -> None:
     assert Unit("glu", 2, match_size=True).between(48) == 32  # Shazeer 2020: 3072 -> 2048
 
@@ -84,7 +102,9 @@ def test_the_gain_of_maxout_makes_up_for_the_maximum(family: str, pieces: int) -
 
 
 # Gates square the size of the signal in every layer: without a norm only few may follow each other.
-@pytest.mark.parametrize(("kind", "depth"), [("plain", 8), ("maxout", 8), ("crelu", 8), ("glu", 1)])
+@pytest.mark.parametrize(
+    ("kind", "depth"), [("plain", 8), ("maxout", 8), ("crelu", 8), ("glu", 1), ("meta_acon", 4), ("dy_relu", 8)]
+)
 @pytest.mark.parametrize("family", ["relu", "identity", "gelu"])
 def test_the_signal_keeps_its_size_through_layers_of_units(kind: str, depth: int, family: str) -> None:
     module = build_module(
@@ -99,13 +119,12 @@ def test_the_signal_keeps_its_size_through_layers_of_units(kind: str, depth: int
     assert 0.2 < outputs.square().mean().item() < 5
 
 
-@pytest.mark.parametrize("unit", KINDS)
-@pytest.mark.parametrize("name", ["mlp", "convnet", "vit", "mlp_mixer"])
+@pytest.mark.parametrize(("name", "unit"), [(n, k) for n, kinds in KINDS.items() for k in kinds if "lm" not in n])
 def test_sites_and_learned_channels_fit_their_unit(name: str, unit: str) -> None:
     spec = InputSpec("image", (1, 4, 4), 3)
     prelu = {"network": ActivationSpec(family="prelu", learned="channel")}
     module = build_module(name, {"unit": unit, "pieces": 3}, spec, prelu, seed=0)
-    module(torch.randn(2, 1, 4, 4)).square().sum().backward()
+    module(torch.randn(4, 1, 4, 4)).square().sum().backward()
     for activation in site_activations(module).values():
         (slope,) = activation.parameters()
         assert slope.shape == (activation.channels,)
@@ -116,3 +135,34 @@ def test_sites_and_learned_channels_fit_their_unit(name: str, unit: str) -> None
 def test_a_plain_unit_is_the_activation_itself() -> None:
     module = build_module("mlp", {"depth": 1}, VECTOR, {"network": ActivationSpec(family="relu")}, seed=0)
     assert list(site_activations(module)) == ["3"]
+
+
+@pytest.mark.parametrize("name", architectures())
+def test_each_architecture_offers_the_units_that_it_can_have(name: str) -> None:
+    schema = describe(get_architecture(name)).parameter_schema["properties"]
+    assert schema.get("unit", {}).get("enum", []) == KINDS.get(name, [])
+
+
+@pytest.mark.parametrize(("name", "unit"), [(n, k) for n, kinds in KINDS.items() for k in kinds if "lm" not in n])
+def test_a_network_of_any_unit_keeps_its_state(name: str, unit: str) -> None:
+    spec, one = InputSpec("image", (1, 4, 4), 3), {"network": ActivationSpec(family="swish", learned="channel")}
+    trained, other = (build_module(name, {"unit": unit}, spec, one, seed=seed) for seed in (0, 1))
+    x = torch.randn(6, 1, 4, 4)
+    trained.train()(x).square().sum().backward()
+    with torch.no_grad():
+        for p in trained.parameters():
+            p.sub_(0.01 * p.grad if p.grad is not None else 0.0)
+    assert not torch.equal(other.eval()(x), trained.eval()(x))
+    other.load_state_dict(trained.state_dict())
+    assert torch.equal(other(x), trained(x))
+
+
+@pytest.mark.parametrize("order", ["pre", "post"])
+@pytest.mark.parametrize("unit", KINDS["resnet"])
+def test_a_residual_network_has_about_as_many_weights_with_any_unit(unit: str, order: str) -> None:
+    spec, relu = InputSpec("image", (1, 8, 8), 10), {"network": ActivationSpec(family="relu")}
+    plain, found = (
+        sum(p.numel() for p in build_module("resnet", {"unit": u, "order": order}, spec, relu, seed=0).parameters())
+        for u in ("plain", unit)
+    )
+    assert found == pytest.approx(plain, rel=0.12)

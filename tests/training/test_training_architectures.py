@@ -20,6 +20,7 @@ torch.set_num_threads(1)
         ("convnet", {"channels": 4, "norm": "batch"}),
         ("resnet", {"channels": 4}),
         ("resnet", {"channels": 4, "norm": "none"}),
+        ("convnet", {"channels": 4, "norm": "batch", "unit": "frelu"}),
         ("vit", {"depth": 1, "unit": "glu"}),
         ("mlp_mixer", {"depth": 1}),
     ],

@@ -82,6 +82,31 @@ def test_alone_and_in_a_cohort_a_trial_learns_the_same(
         assert found == pytest.approx(expected, rel=5 * TOLERANCE, abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("architecture", "parameters"),
+    [
+        ("mlp", {"depth": 2, "width": 8, "unit": "meta_acon"}),
+        ("mlp", {"depth": 2, "width": 8, "unit": "dy_relu", "norm": "batch"}),
+        ("convnet", {"channels": 3, "stages": 2, "layers": 1, "unit": "dy_relu"}),
+        ("convnet", {"channels": 3, "stages": 2, "layers": 1, "unit": "frelu", "norm": "batch"}),
+        ("convnet", {"channels": 3, "stages": 2, "layers": 1, "unit": "meta_acon", "norm": "layer"}),
+        ("resnet", {"channels": 2, "unit": "frelu"}),
+        ("resnet", {"channels": 2, "unit": "crelu", "order": "post", "norm": "none"}),
+        ("resnet", {"channels": 3, "unit": "maxout", "pieces": 3}),
+    ],
+)
+def test_units_with_weights_of_their_own_learn_the_same_in_a_cohort(
+    train_toy: Any, candidate: Any, architecture: str, parameters: dict[str, Any]
+) -> None:
+    candidates = mixed(candidate)[:7:2]
+
+    together = train_toy(candidates, architecture, parameters, epochs=2, optimizer="adamw")
+
+    for place, one in enumerate(candidates):
+        alone = train_toy([one], architecture, parameters, epochs=2, optimizer="adamw")
+        assert_same_curve(alone.curves[0], together.curves[place])
+
+
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(range(10)))
 def test_the_order_in_the_cohort_does_not_matter(train_toy: Any, candidate: Any, order: list[int]) -> None:
