@@ -17,6 +17,7 @@ from actsearch.schemas import (
     Named,
     Objective,
     Placement,
+    Precision,
     Pruner,
     Range,
     Sampler,
@@ -56,6 +57,7 @@ class Shorthand(TypedDict, total=False):
     epochs: int
     batch_size: int
     optimizer: str
+    precision: Precision
     learning_rate: float | tuple[float, float] | Range | Choices
 
 
@@ -66,6 +68,7 @@ _PLACES = {
     "epochs": ("training", "epochs"),
     "batch_size": ("training", "batch_size"),
     "optimizer": ("training", "optimizer"),
+    "precision": ("training", "precision"),
 }
 
 

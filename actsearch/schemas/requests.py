@@ -171,6 +171,9 @@ class Named(Schema):
     parameters: dict[str, Scalar] = Field(default_factory=dict)
 
 
+Precision = Literal["float32", "bfloat16"]
+
+
 class Training(Schema):
     """How every trial is trained, unless the search space says otherwise.
 
@@ -184,6 +187,8 @@ class Training(Schema):
         schedule: `constant`, `cosine` (to zero over `epochs`) or `one_cycle` (up over the first 30 %, then to zero).
         initial_scale: what the initial weights are multiplied with, > 0; 1 keeps the signal from layer to layer.
         gradient_clip: largest gradient norm of a trial; None for no clipping.
+        precision: of the networks' inside: `bfloat16` computes matrix products, convolutions and the signals between
+            them in bfloat16 (autocast); trained numbers, optimiser, losses and metrics are float32 in either case.
         seed: seed of initial weights and batches, the same for every trial of the job.
     """
 
@@ -196,6 +201,7 @@ class Training(Schema):
     schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
     initial_scale: Annotated[Number, Field(gt=0, le=100)] = 1.0
     gradient_clip: Annotated[Number, Field(gt=0)] | None = None
+    precision: Precision = "float32"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
 

@@ -203,7 +203,7 @@ def _layer_norm(module: nn.Module) -> Layer | None:
         x = _unshared(signal, trials)
         whole = F.layer_norm(x, list(shape), eps=eps)
         scale, shift = (_against(weights(name), x, x.dim() - 1) for name in ("weight", "bias"))
-        return Signal(torch.addcmul(shift, whole, scale), shared=False)
+        return Signal(torch.addcmul(shift, whole, scale).to(x.dtype), shared=False)
 
     return layer
 

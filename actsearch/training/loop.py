@@ -108,6 +108,7 @@ class _Run:
             "device": plan.device,
             "device_name": device_name(device),
             "cohort_size": len(modules),
+            "precision": plan.training.precision,
             "versions": versions(),
         }
         with self._guarded():

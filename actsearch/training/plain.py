@@ -14,6 +14,7 @@ from actsearch.tasks.declaration import Part, Task
 from actsearch.training.batches import pieces
 from actsearch.training.build import SiteActivation, site_activations
 from actsearch.training.network import weight_names
+from actsearch.training.precision import in_precision
 from actsearch.training.types import Candidate
 
 
@@ -27,6 +28,8 @@ class PlainTrial:
 
     def __init__(self, module: nn.Module, candidate: Candidate, task: Task, training: Training, *, piece: int) -> None:
         self._module, self._task, self._piece = module, task, piece
+        device = next(module.parameters()).device
+        self._forward = in_precision(training.precision, device, module)
         self._clip = training.gradient_clip
         self._rate = candidate.learning_rate
         self._optimiser = optimiser(module, candidate, training.optimizer)
@@ -37,7 +40,7 @@ class PlainTrial:
         for group in self._optimiser.param_groups:
             group["lr"] = self._rate * factor
         self._optimiser.zero_grad()
-        loss = self._task.loss(self._module, batch)
+        loss = self._task.loss(self._forward, batch)
         loss.backward()
         if self._clip is not None:
             nn.utils.clip_grad_norm_(self._module.parameters(), self._clip)
@@ -48,7 +51,7 @@ class PlainTrial:
     def evaluate(self, part: Part) -> dict[str, Tensor]:
         """The task's metrics on a part, each (1,)."""
         self._module.eval()
-        outputs = torch.cat([self._module(piece[0]) for piece in pieces(part, self._piece)])  # (N, ...)
+        outputs = torch.cat([self._forward(piece[0]) for piece in pieces(part, self._piece)])  # (N, ...)
         return {name: value.unsqueeze(0) for name, value in self._task.metrics(outputs, part).items()}
 
     def largest_slopes(self, part: Part) -> dict[str, Tensor]:
@@ -67,7 +70,7 @@ class PlainTrial:
         found: dict[str, tuple[Tensor, int]] = {}
 
         def record(activation: SiteActivation, _: tuple[Tensor, ...], output: Tensor) -> None:
-            near, numbers = found.get(activation.site, (output.new_zeros(()), 0))
+            near, numbers = found.get(activation.site, (torch.zeros((), device=output.device), 0))
             found[activation.site] = near + (output.abs() < bound).sum(), numbers + output.numel()
 
         self._observe(part, [a.register_forward_hook(record) for a in site_activations(self._module).values()])
@@ -78,7 +81,7 @@ class PlainTrial:
         """Run the network over a part in evaluation mode, for the sake of hooks that are removed afterwards."""
         self._module.eval()
         for piece in pieces(part, self._piece):
-            self._module(piece[0])
+            self._forward(piece[0])
         for hook in hooks:
             hook.remove()
 
@@ -87,7 +90,7 @@ class PlainTrial:
         self._module.eval()
         named = dict(self._module.named_parameters())
         names = weight_names({name: tuple(value.shape) for name, value in named.items()})
-        loss = self._task.loss(self._module, batch)
+        loss = self._task.loss(self._forward, batch)
         first, last = torch.autograd.grad(loss, [named[name] for name in names])
         return first.norm().unsqueeze(0), last.norm().unsqueeze(0)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
@@ -22,6 +23,7 @@ from actsearch.training.build import site_activations
 from actsearch.training.layers import layers_of
 from actsearch.training.network import weight_names
 from actsearch.training.optimisers import clip_rows, stacked_optimiser
+from actsearch.training.precision import in_precision
 from actsearch.training.sites import Merge, Observe, Observer, StackedSite, slot_name
 from actsearch.training.types import Candidate
 
@@ -78,7 +80,9 @@ class StackedTrials:
         self._layout = _layout(self._template, self._sites)
         self._matrix = _matrix(modules, self._layout).to(device).requires_grad_()
         self._buffers = _buffers(modules, self._sites, device)
-        self._layers = layers_of(self._template)
+        layers = layers_of(self._template)
+        self._layers = layers and in_precision(training.precision, device, layers)
+        self._network = in_precision(training.precision, device, partial(functional_call, self._template), vmapped=True)
         self._optimiser = stacked_optimiser(training.optimizer, candidates, self._matrix.detach(), self._layout.decayed)
 
     def step(self, batch: Part, factor: float) -> Tensor:
@@ -123,7 +127,7 @@ class StackedTrials:
         return torch.vmap(loss, randomness="same")(parameters, self._buffers)
 
     def _predict(self, parameters: Named, buffers: Named) -> Predict:
-        return lambda x: functional_call(self._template, (parameters, buffers), (x,))
+        return lambda x: self._network((parameters, buffers), (x,))
 
     @torch.no_grad()
     def evaluate(self, part: Part) -> dict[str, Tensor]:

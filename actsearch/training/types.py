@@ -94,7 +94,7 @@ class Outcome:
         state: `complete`, `pruned` or `failed`.
         metrics: final metrics and diagnostics by name: `train_*`, `validation_*`, `test_*` (test only for complete
             trials), `dead_fraction`, `activation_sparsity` (both also `_by_site`), `gradient_ratio`, `parameters`,
-            `seconds`, `seed`, `environment` (device, versions, peak memory of the cohort) ...
+            `seconds`, `seed`, `environment` (device, precision, versions, peak memory of the cohort) ...
         reason, detail: for `failed`.
     """
 

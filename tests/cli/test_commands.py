@@ -45,13 +45,15 @@ def terminal(api_url: str) -> Terminal:
 
 
 def test_submit_from_options_and_see_it_everywhere(terminal: Terminal) -> None:
-    result = terminal.run("submit", *OPTIONS, "--name", "mine", "--seed", "3", "--optimizer", "sgd", "--epochs", "2")
+    options = ("--name", "mine", "--seed", "3", "--optimizer", "sgd", "--epochs", "2", "--precision", "bfloat16")
+    result = terminal.run("submit", *OPTIONS, *options)
     assert "no worker is online" in result.stderr
 
     [job] = terminal.json("jobs")
     assert job["id"] in result.stdout
     assert job["request"]["space"]["training"]["learning_rate"] == {"low": 1e-4, "high": 0.1, "log": True, "step": None}
     assert job["request"]["training"]["optimizer"] == "sgd"
+    assert job["request"]["training"]["precision"] == "bfloat16"
     assert (job["name"], job["request"]["seed"], job["progress"]["budget"]) == ("mine", 3, 4)
     for command in (["jobs"], ["show", "last"], ["rank", "last"], ["rank", "last", "--by", "trial"]):
         assert "mine" in terminal.run(*command).stdout

@@ -27,6 +27,7 @@ def test_keywords_land_where_they_belong() -> None:
             "epochs": 3,
             "batch_size": 16,
             "optimizer": "sgd",
+            "precision": "bfloat16",
             "learning_rate": (1e-4, 1e-1),
             "sampler": RandomSampler(),
             "pruner": "hyperband",
@@ -42,6 +43,7 @@ def test_keywords_land_where_they_belong() -> None:
     assert request.space.training == {"learning_rate": Range(low=1e-4, high=1e-1, log=True)}
     assert request.budget.trials == 7
     assert (request.training.epochs, request.training.batch_size, request.training.optimizer) == (3, 16, "sgd")
+    assert request.training.precision == "bfloat16"
     assert (request.sampler.name, request.pruner.name, request.seed) == ("random", "hyperband", 5)
 
 

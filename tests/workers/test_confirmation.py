@@ -15,7 +15,7 @@ from actsearch_workers.control import Control
 from actsearch_workers.messages import Run
 from actsearch_workers.runner import run_slice
 
-REQUEST = {
+REQUEST: dict[str, Any] = {
     "task": "breast_cancer",
     "architecture": {"name": "mlp", "parameters": {"depth": 1, "width": 8}},
     "space": {
@@ -82,6 +82,13 @@ def test_finalists_and_baseline_are_trained_on_the_same_fresh_seeds(engine: Engi
     assert [e.arm for e in found if e.twin] == [3, 4] * 4  # the finalists' learning rates with the baseline's function
     assert [e.trial for e in found[:5]] == [done.verdict.baseline.trial, *[f.trial for f in done.verdict.finalists] * 2]
     assert done.progress.finished == 9  # replicates are no trials
+
+
+def test_trials_and_replicates_have_the_precision_of_the_request(engine: Engine) -> None:
+    job = submit(engine, training=REQUEST["training"] | {"precision": "bfloat16"})
+    run(engine, job)
+    trained = [*trials_of(engine, job), *replicates(engine, job)]
+    assert {one.metrics["environment"]["precision"] for one in trained} == {"bfloat16"}
 
 
 def test_the_verdict_is_what_the_replicates_say(engine: Engine) -> None:

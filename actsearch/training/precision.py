@@ -1,0 +1,88 @@
+"""Mixed precision: what of a network is computed in which type.
+
+With `bfloat16` networks run under torch's autocast: products and convolutions, and the signals that come out of them,
+are bfloat16, forward and backward. Trained numbers, their gradients, outputs, losses and metrics stay float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map
+
+from actsearch.schemas import Precision
+
+Forward = Callable[..., Tensor]
+
+
+def in_precision(precision: Precision, device: torch.device, forward: Forward, *, vmapped: bool = False) -> Forward:
+    """A forward pass with its inside in a precision and its outputs in float32.
+
+    Args:
+        vmapped: whether it is called under `vmap`.
+    """
+    if precision == "float32":
+        return forward
+
+    def mixed(*inputs: Any) -> Tensor:
+        # Without the cache a weight that is used at many steps gets its gradients added up in float32.
+        autocast = torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
+        with autocast, _UnderVmap() if vmapped else nullcontext():
+            return forward(*inputs).float()
+
+    return mixed
+
+
+class _UnderVmap(TorchFunctionMode):
+    """Does what autocast does elsewhere.
+
+    `vmap` takes operations apart before autocast sees them, which then knows some of the parts only: convolutions
+    would stay float32, a bias would widen what comes out of a linear layer, and norms would meet types that differ.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], _: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in _PRODUCTS:
+            args, kwargs = tree_map(_narrow, (args, kwargs))
+        elif func in _NORMS and args[0].dtype == torch.bfloat16:
+            return func(args[0].float(), *args[1:], **kwargs).bfloat16()
+        return func(*args, **kwargs)
+
+
+_PRODUCTS = frozenset(
+    {
+        F.linear,
+        F.bilinear,
+        F.conv1d,
+        F.conv2d,
+        F.conv3d,
+        F.conv_transpose1d,
+        F.conv_transpose2d,
+        F.conv_transpose3d,
+        F.scaled_dot_product_attention,
+        torch.addmm,
+        torch.baddbmm,
+        torch.bmm,
+        torch.einsum,
+        torch.matmul,
+        torch.mm,
+        Tensor.bmm,
+        Tensor.matmul,
+        Tensor.mm,
+        Tensor.__matmul__,
+        Tensor.__rmatmul__,
+    }
+)
+_NORMS = frozenset({F.batch_norm, F.group_norm, F.instance_norm, F.layer_norm, F.rms_norm})
+
+
+def _narrow(value: Any) -> Any:
+    return value.bfloat16() if isinstance(value, Tensor) and value.dtype == torch.float32 else value
