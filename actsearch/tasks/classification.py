@@ -16,22 +16,22 @@ DIRECTIONS = {"accuracy": Direction.maximize, "loss": Direction.minimize}
 def cross_entropy(predict: Predict, batch: Part) -> Tensor:
     """Mean cross entropy in nats, shape (); `batch` is inputs (B, ...) and classes (B,)."""
     x, y = batch
-    return mean_cross_entropy(predict(x), y)
+    return F.cross_entropy(predict(x), y)
 
 
 def stacked_cross_entropy(outputs: Tensor, batch: Part) -> Tensor:
     """`cross_entropy` (K,) of K networks with logits (K, B, classes)."""
-    return mean_cross_entropy(outputs, batch[1])
+    return _cross_entropy(outputs, batch[1])
 
 
 def classification_metrics(outputs: Tensor, part: Part) -> dict[str, Tensor]:
     """Accuracy in [0, 1] and mean cross entropy in nats, each (), of logits (N, classes)."""
     y = part[1]
     accuracy = (outputs.argmax(-1) == y).to(outputs.dtype).mean()
-    return {"accuracy": accuracy, "loss": mean_cross_entropy(outputs, y)}
+    return {"accuracy": accuracy, "loss": _cross_entropy(outputs, y)}
 
 
-def mean_cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+def _cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     """Mean cross entropy in nats (...) for logits (..., B, classes) and classes (B,).
 
     Along a short last axis torch's softmax does not vectorise: with the batch innermost a cohort of 50 takes a fifth of

@@ -36,7 +36,8 @@ class PlainTrial:
 
     def step(self, batch: Part, factor: float) -> Tensor:
         """One optimiser step; the loss before it, (1,)."""
-        self._module.train()
+        if not self._module.training:  # setting it takes a walk through all modules
+            self._module.train()
         for group in self._optimiser.param_groups:
             group["lr"] = self._rate * factor
         self._optimiser.zero_grad()

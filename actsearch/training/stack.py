@@ -98,6 +98,8 @@ class StackedTrials:
         return losses.detach()
 
     def _losses(self, batch: Part, parameters: Named) -> Tensor:
+        if self._task.stacked_loss is not None:
+            return self._task.stacked_loss(self._outputs(parameters, batch[0]), batch)
         if self._layers is not None:
             try:
                 return self._losses_of_outputs(batch, self._layers(parameters, self._buffers, batch[0], self._size))
@@ -107,8 +109,6 @@ class StackedTrials:
 
     def _losses_of_outputs(self, batch: Part, outputs: Tensor) -> Tensor:
         """Losses of outputs (K, B, ...), if all that the task's loss asks for are the outputs on the batch itself."""
-        if self._task.stacked_loss is not None:
-            return self._task.stacked_loss(outputs, batch)
 
         def loss(output: Tensor) -> Tensor:
             def predict(x: Tensor) -> Tensor:
