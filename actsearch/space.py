@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -98,22 +98,25 @@ def compile_space(
     groups: Sequence[str],
     architecture: Sequence[ParameterInfo],
     groups_in: Callable[[Mapping[str, Scalar]], Sequence[str]] | None = None,
+    role_baselines: Iterable[ActivationSpec] = (),
 ) -> Space:
     """The search space of a request whose names and ranges have been checked, and its baseline set (`search.prepare`).
 
     Args:
         groups, groups_in: see `Space`.
         architecture: the parameters that the architecture declares.
+        role_baselines: further baselines, of groups with a role.
     """
     spaces = {choice_label(choice): _choice_space(choice) for choice in chosen_families(request.space.families)}
     baseline = request.baseline
     if baseline is None:
         raise ValueError("the baseline is not known yet")
-    if baseline.label not in spaces:
-        given = {name: p.default for name, p in family_of(baseline).parameters.items()} | baseline.parameters
-        spaces[baseline.label] = FamilySpace(baseline.family, given, {}, baseline.learned, baseline.expression)
-    else:
-        spaces[baseline.label] = with_baseline(spaces[baseline.label], baseline)
+    for one in (baseline, *role_baselines):
+        if one.label not in spaces:
+            given = {name: p.default for name, p in family_of(one).parameters.items()} | one.parameters
+            spaces[one.label] = FamilySpace(one.family, given, {}, one.learned, one.expression)
+        else:
+            spaces[one.label] = with_baseline(spaces[one.label], one)
     types = {info.name: info.type for info in architecture}
     return Space(
         groups=tuple(groups),
@@ -276,12 +279,16 @@ def _suggest(trial: Trial, name: str, dist: BaseDistribution) -> Scalar:
     return value
 
 
-def groups_of(placement: Placement, sites: Sequence[tuple[str, str]]) -> list[str]:
-    """What is chosen apart under a placement.
+def groups_of(
+    placement: Placement, sites: Sequence[tuple[str, str]], roles: Collection[str] = ()
+) -> dict[str, str | None]:
+    """What is chosen apart under a placement, and the role of each group, if it has one.
 
     Args:
         sites: (site, stage) of the architecture, in forward order.
+        roles: stages that are chosen apart under any placement.
     """
+    role = {stage: stage if stage in roles else None for _, stage in sites}
     if placement == Placement.network:
-        return [EVERYWHERE]
-    return list(dict.fromkeys(site if placement == Placement.layer else stage for site, stage in sites))
+        return {stage: stage for stage in role if stage in roles} | {EVERYWHERE: None}
+    return {site if placement == Placement.layer else stage: role[stage] for site, stage in sites}

@@ -115,7 +115,7 @@ def create_job(engine: Engine, trials: int) -> jobs.UUID:
     request = JobRequest.model_validate({"task": "digits", "budget": {"trials": trials}})
     objective = ObjectiveInfo(metric="accuracy", direction=Direction.maximize)
     with engine.begin() as connection:
-        job = jobs.create_job(connection, request, objective, ActivationSpec(family="relu"), {})
+        job = jobs.create_job(connection, request, objective, {"network": ActivationSpec(family="relu")}, {})
         jobs.transition(connection, job, jobs.JobState.running)
     return job
 

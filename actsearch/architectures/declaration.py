@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from torch import nn
@@ -48,6 +48,8 @@ class Architecture:
         inputs: input kinds it takes.
         parameters: depth, width, norm ...: name, type, range, default.
         baseline: the activation that people use in it, with which a job compares unless its request says otherwise.
+        role_baselines: by stage, where stages are roles with another usual activation: the gates of a recurrent cell. A
+            role is chosen apart even if all else shares one choice, and keeps its baseline whatever a request says.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Architecture:
     inputs: Sequence[str]
     parameters: Sequence[ParameterInfo]
     baseline: ActivationSpec = RELU
+    role_baselines: Mapping[str, ActivationSpec] = field(default_factory=dict)
 
 
 _ARCHITECTURES: dict[str, Architecture] = {}
@@ -67,6 +70,7 @@ def architecture(
     parameters: Sequence[ParameterInfo],
     name: str | None = None,
     baseline: ActivationSpec = RELU,
+    role_baselines: Mapping[str, ActivationSpec] | None = None,
 ) -> Callable[[Builder], Builder]:
     """Register the decorated builder; its docstring's first line is the description.
 
@@ -79,7 +83,9 @@ def architecture(
         if key in _ARCHITECTURES:
             raise ValueError(f"architecture {key!r} is already declared")
         description = (build.__doc__ or "").strip().partition("\n")[0]
-        _ARCHITECTURES[key] = Architecture(key, description, build, tuple(inputs), tuple(parameters), baseline)
+        _ARCHITECTURES[key] = Architecture(
+            key, description, build, tuple(inputs), tuple(parameters), baseline, dict(role_baselines or {})
+        )
         return build
 
     return add

@@ -21,6 +21,7 @@ def describe(architecture: Architecture) -> ArchitectureInfo:
         parameters=list(architecture.parameters),
         parameter_schema=json_schema(architecture.parameters),
         baseline=architecture.baseline,
+        role_baselines=dict(architecture.role_baselines),
     )
 
 

@@ -18,6 +18,7 @@ from actsearch.schemas import ActivationSpec, ParameterInfo
 @architecture(
     inputs=("sequence", "tokens"),
     baseline=ActivationSpec(family="tanh"),
+    role_baselines={"gate": ActivationSpec(family="sigmoid")},
     parameters=(
         ParameterInfo(
             name="cell", type="choice", default="lstm", choices=["lstm", "gru", "vanilla"], description="kind of cell"
@@ -29,7 +30,7 @@ from actsearch.schemas import ActivationSpec, ParameterInfo
             name="search_gates",
             type="bool",
             default=False,
-            description="make the gates sites of their own (stage `gate`); otherwise they keep the logistic sigmoid",
+            description="search the gates too, apart from the rest (stage `gate`); otherwise they keep the sigmoid",
         ),
     ),
 )
@@ -40,8 +41,10 @@ def rnn(
 
     Sequences are answered by their last step, tokens by every step. Sites of layer n, in forward order: `gate<n>` in
     stage `gate` (with `search_gates`, not in vanilla cells), `candidate<n>` and, in an LSTM, `output<n>`, both in stage
-    `candidate`. By default the search leaves gates alone. A searched gate is clipped to [0, 1], which leaves sigmoids
-    as they are and makes a gate of any other function: with ReLU's own range, states would grow without bound.
+    `candidate`. By default the search leaves gates alone; asked for, it chooses them apart from the rest, whatever the
+    placement, and the baseline has sigmoid gates as in the usual cells. A searched gate is clipped to [0, 1], which
+    leaves sigmoids as they are and makes a gate of any other function: with ReLU's own range, states would grow
+    without bound.
 
     References: Hochreiter & Schmidhuber 1997, Long short-term memory; Cho et al. 2014 (GRU; the form of torch.nn.GRU);
     Jozefowicz et al. 2015, An empirical exploration of recurrent network architectures (forget gates start open).

@@ -69,7 +69,9 @@ def architectures(as_json: AsJson = False, url: Url = None) -> None:
     table = new_table("architecture", "what it is", "takes", "baseline", "parameters")
     for item in listed:
         parameters = parameters_text(item.parameters)
-        add_row(table, item.name, item.description, ", ".join(item.inputs), item.baseline.family, parameters)
+        roles = [f"{role}: {spec.family}" for role, spec in item.role_baselines.items()]
+        baseline = ", ".join([item.baseline.family, *roles])
+        add_row(table, item.name, item.description, ", ".join(item.inputs), baseline, parameters)
     console().print(table)
 
 

@@ -14,7 +14,7 @@ from actsearch.inprocess.result import LocalTrial, best_first
 from actsearch.inprocess.searching import Found
 from actsearch.inprocess.trainer import Trainer, everybody_goes_on
 from actsearch.schemas import Confirmation, Direction, ObjectiveInfo, Trial, TrialState, Verdict
-from actsearch.search import PreparedJob
+from actsearch.search import PreparedJob, as_baseline
 from actsearch.search.verdict import (
     Entrant,
     Judgement,
@@ -128,9 +128,7 @@ def _arm(trial: Trial, found: Found) -> _Arm:
 
 
 def _twin(prepared: PreparedJob, trial: Trial, found: Found) -> _Arm:
-    settings = found.suggestions[trial.number]
-    everywhere = {"network": prepared.baseline}
-    return _Arm(trial, Suggestion(everywhere, settings.architecture, settings.training), twin=True)
+    return _Arm(trial, as_baseline(prepared, found.suggestions[trial.number]), twin=True)
 
 
 def _value(outcome: Outcome, metric: str) -> float | None:

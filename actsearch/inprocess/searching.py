@@ -19,6 +19,7 @@ from actsearch.inprocess.trainer import Trained, Trainer
 from actsearch.schemas import Direction, StopRule
 from actsearch.search import (
     PreparedJob,
+    as_baseline,
     baseline_turn,
     is_baseline,
     make_pruner,
@@ -125,10 +126,7 @@ class _Search:
             self.study.enqueue_trial(dict(turn))
         trial = self.study.ask()
         suggestion = suggest(trial, self.prepared.space)
-        if turn is not None:
-            everywhere = dict.fromkeys(suggestion.activations, self.prepared.baseline)
-            suggestion = Suggestion(everywhere, suggestion.architecture, suggestion.training)
-        return trial, suggestion
+        return trial, suggestion if turn is None else as_baseline(self.prepared, suggestion)
 
     def _on_rung(self, members: Sequence[Member], curves: dict[int, Curve], rung: Rung) -> list[bool]:
         goes_on = []

@@ -85,6 +85,7 @@ class ArchitectureInfo(Schema):
     Args:
         parameter_schema: JSON Schema of the object `architecture.parameters` of a request.
         baseline: what a job compares with unless its request says otherwise: the activation that people use in it.
+        role_baselines: by stage, the same for roles with an activation of their own, such as the gates of an `rnn`.
     """
 
     name: str
@@ -93,6 +94,7 @@ class ArchitectureInfo(Schema):
     parameters: list[ParameterInfo]
     parameter_schema: dict[str, Any]
     baseline: ActivationSpec
+    role_baselines: dict[str, ActivationSpec] = Field(default_factory=dict)
 
 
 class TaskInfo(Schema):

@@ -280,7 +280,8 @@ class JobRequest(Schema):
         architecture: network by name, or name with parameters.
         space: what is searched.
         baseline: the activation every other is compared with; it is always trial 0. None for the one that people use in
-            this architecture (`ArchitectureInfo.baseline`).
+            this architecture (`ArchitectureInfo.baseline`). Stages with a role (`ArchitectureInfo.role_baselines`) keep
+            their own: the gates of a recurrent cell stay sigmoids.
         training, budget, objective, sampler, pruner: see their types.
         objectives: instead of `objective`, several: the first is what rankings use, all make the Pareto front; no
             trial is pruned.

@@ -10,13 +10,14 @@ from typing import Any
 from actsearch.search.asking import claimed_trial
 from actsearch.search.at_once import most_at_once
 from actsearch.search.constraints import violations
-from actsearch.search.fair_baseline import baseline_turn, is_baseline
+from actsearch.search.fair_baseline import as_baseline, baseline_turn, is_baseline
 from actsearch.search.prepare import PreparedJob, input_spec, prepare, prepare_on
 from actsearch.search.pruners import make_pruner
 from actsearch.search.samplers import make_sampler
 
 __all__ = [
     "PreparedJob",
+    "as_baseline",
     "baseline_turn",
     "claimed_trial",
     "input_spec",

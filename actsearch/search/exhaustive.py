@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -18,15 +18,17 @@ from actsearch.space import FamilySpace, Space, with_baseline
 _COUNTED = 100_000
 
 
-def discrete_space(space: Space, points: int, baseline: ActivationSpec) -> Space:
+def discrete_space(space: Space, points: int, baselines: Iterable[ActivationSpec]) -> Space:
     """A space with ranges cut into at most `points` values each; steps and choices stay as they are.
 
-    The values of the baseline join those of its family, so that trial 0 is a point of the grid.
+    The values of the baselines join those of their families, so that trial 0 is a point of the grid.
     """
 
     def cut(label: str, family: FamilySpace) -> FamilySpace:
         coarse = replace(family, searched={n: _cut(d, points) for n, d in family.searched.items()})
-        return with_baseline(coarse, baseline) if label == baseline.label else coarse
+        for baseline in baselines:
+            coarse = with_baseline(coarse, baseline) if label == baseline.label else coarse
+        return coarse
 
     return replace(
         space,

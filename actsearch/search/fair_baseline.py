@@ -12,10 +12,17 @@ from actsearch.space import Suggestion
 _MOST_BETWEEN = 8
 
 
+def as_baseline(prepared: PreparedJob, suggestion: Suggestion) -> Suggestion:
+    """A suggestion's settings with the baseline's activations in its groups."""
+    found = prepared.baselines(suggestion.architecture)
+    everywhere = {group: found.get(group, prepared.baseline) for group in suggestion.activations}
+    return Suggestion(everywhere, suggestion.architecture, suggestion.training)
+
+
 def is_baseline(prepared: PreparedJob, suggestion: Suggestion) -> bool:
     """Whether a suggestion computes the baseline's activation everywhere."""
-    wanted = resolve(prepared.baseline)
-    return all(resolve(spec) == wanted for spec in suggestion.activations.values())
+    wanted = as_baseline(prepared, suggestion).activations
+    return all(resolve(spec) == wanted[group] for group, spec in suggestion.activations.items())
 
 
 def baseline_turn(prepared: PreparedJob, number: int) -> Mapping[str, Scalar] | None:

@@ -35,6 +35,7 @@ from actsearch.search.exhaustive import discrete_space, sampler_problems
 from actsearch.search.expressions import expression_problems
 from actsearch.search.objectives import objective_problems, objectives_of
 from actsearch.space import (
+    EVERYWHERE,
     Space,
     Suggestion,
     choice_label,
@@ -67,6 +68,8 @@ class PreparedJob:
         objective: what trials are ranked by; the first of `objectives`.
         objectives: all that trials are judged by.
         baseline: the baseline with all its parameters.
+        baselines: the baseline's activations in a network with some searched architecture parameters: `baseline`
+            everywhere, but by group where a group has a role (`Architecture.role_baselines`).
         baseline_parameters: Optuna's parameters of trial 0, the baseline.
         space: the compiled search space.
         input_spec: what the networks must fit.
@@ -76,9 +79,21 @@ class PreparedJob:
     objective: ObjectiveInfo
     objectives: Sequence[ObjectiveInfo]
     baseline: ActivationSpec
+    baselines: Callable[[Mapping[str, Scalar]], Mapping[str, ActivationSpec]]
     baseline_parameters: Mapping[str, Scalar]
     space: Space
     input_spec: InputSpec
+
+    @property
+    def baseline_architecture(self) -> dict[str, Scalar]:
+        """The searched architecture parameters of trial 0."""
+        start = "architecture."
+        return {n.removeprefix(start): v for n, v in self.baseline_parameters.items() if n.startswith(start)}
+
+    @property
+    def baseline_activations(self) -> Mapping[str, ActivationSpec]:
+        """The activations of trial 0, by group."""
+        return self.baselines(self.baseline_architecture)
 
 
 def prepare(request: JobRequest) -> PreparedJob:
@@ -118,14 +133,17 @@ def _prepared(request: JobRequest, task: Task, architecture: Architecture, datas
     baseline = _checked("baseline", lambda: resolve(request.baseline or architecture.baseline))
     parameters = resolve_parameters(architecture, request.architecture.parameters)
     groups = _groups(request, architecture, input_spec(dataset))
+    baselines = _baselines(architecture, baseline, groups)
+    most = baselines(_largest(request))  # of all groups that the search can meet, if some have a role
     space = compile_space(
         request.model_copy(update={"baseline": baseline}),
-        groups(_largest(request)),
+        list(groups(_largest(request))),
         architecture.parameters,
-        groups if request.space.architecture else None,
+        (lambda searched: list(groups(searched))) if request.space.architecture else None,
+        most.values(),
     )
     if isinstance(request.sampler, GridSampler):
-        space = discrete_space(space, request.sampler.points, baseline)
+        space = discrete_space(space, request.sampler.points, most.values())
     problems = tuple(sampler_problems(request, space))
     if problems:
         raise InvalidRequest(*problems)
@@ -135,7 +153,8 @@ def _prepared(request: JobRequest, task: Task, architecture: Architecture, datas
         objective=objectives[0],
         objectives=objectives,
         baseline=baseline,
-        baseline_parameters=_baseline_parameters(request, baseline, space, parameters),
+        baselines=baselines,
+        baseline_parameters=_baseline_parameters(request, most, space, parameters),
         space=space,
         input_spec=input_spec(dataset),
     )
@@ -143,20 +162,37 @@ def _prepared(request: JobRequest, task: Task, architecture: Architecture, datas
     return prepared
 
 
-def _groups(
-    request: JobRequest, architecture: Architecture, spec: InputSpec
-) -> Callable[[Mapping[str, Scalar]], Sequence[str]]:
-    """Gives the groups of the network with some searched architecture parameters; remembers them."""
-    found: dict[str, list[str]] = {}
+_Groups = Callable[[Mapping[str, Scalar]], Mapping[str, str | None]]
+"""Groups of the network with some searched architecture parameters, and the role of each."""
 
-    def groups(searched: Mapping[str, Scalar]) -> Sequence[str]:
+
+def _groups(request: JobRequest, architecture: Architecture, spec: InputSpec) -> _Groups:
+    """Gives the groups of a network; remembers them."""
+    found: dict[str, dict[str, str | None]] = {}
+
+    def groups(searched: Mapping[str, Scalar]) -> Mapping[str, str | None]:
         key = repr(sorted(searched.items()))
         if key not in found:
             sites = site_names(architecture, {**request.architecture.parameters, **searched}, spec)
-            found[key] = groups_of(request.space.placement, sites)
+            found[key] = groups_of(request.space.placement, sites, architecture.role_baselines)
         return found[key]
 
     return groups
+
+
+def _baselines(
+    architecture: Architecture, baseline: ActivationSpec, groups: _Groups
+) -> Callable[[Mapping[str, Scalar]], Mapping[str, ActivationSpec]]:
+    """See `PreparedJob.baselines`."""
+    roles = {role: resolve(spec) for role, spec in architecture.role_baselines.items()}
+
+    def baselines(searched: Mapping[str, Scalar]) -> Mapping[str, ActivationSpec]:
+        found = groups(searched) if roles else {}
+        if not any(found.values()):
+            return {EVERYWHERE: baseline}
+        return {group: baseline if role is None else roles[role] for group, role in found.items()}
+
+    return baselines
 
 
 def _check_constraints(prepared: PreparedJob) -> None:
@@ -164,9 +200,7 @@ def _check_constraints(prepared: PreparedJob) -> None:
     limit = prepared.request.space.constraints.max_parameters
     if limit is None:
         return
-    names = {n: f"architecture.{n}" for n in prepared.space.architecture}
-    architecture = {n: prepared.baseline_parameters[key] for n, key in names.items()}
-    baseline = Suggestion({"network": prepared.baseline}, architecture, {})
+    baseline = Suggestion(prepared.baseline_activations, prepared.baseline_architecture, {})
     count = parameter_count(prepared.request, prepared.input_spec, baseline)
     if count > limit:
         message = f"the baseline's network has {count} parameters; raise the limit or choose a smaller network"
@@ -174,23 +208,25 @@ def _check_constraints(prepared: PreparedJob) -> None:
 
 
 def _largest(request: JobRequest) -> dict[str, Scalar]:
-    """The searched whole numbers at their largest: the network with the most sites that the search can build."""
+    """Searched numbers at their largest, and what may be on, on: the network with the most sites there can be."""
     largest: dict[str, Scalar] = {}
     for name, searched in request.space.architecture.items():
         values = [searched.high] if isinstance(searched, Range) else searched.choices
+        if all(isinstance(value, bool) for value in values):
+            largest[name] = any(values)
         if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
             largest[name] = max(float(value) for value in values)
     return largest
 
 
 def _baseline_parameters(
-    request: JobRequest, baseline: ActivationSpec, space: Space, architecture: Mapping[str, Scalar]
+    request: JobRequest, baselines: Mapping[str, ActivationSpec], space: Space, architecture: Mapping[str, Scalar]
 ) -> dict[str, Scalar]:
     """Trial 0 in Optuna's terms: the baseline, everything else at the request's own values where the space has them."""
     found: dict[str, Scalar] = {}
-    declared = family_of(baseline).parameters
     for group in space.groups:
-        prefix = group_prefix(group)
+        prefix, baseline = group_prefix(group), baselines.get(group) or baselines[EVERYWHERE]
+        declared = family_of(baseline).parameters
         found[f"{prefix}family"] = baseline.label
         for name in space.families[baseline.label].searched:
             its_own = baseline.parameters.get(name, declared[name].default)

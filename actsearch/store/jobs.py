@@ -43,7 +43,7 @@ def create_job(
     connection: Connection,
     request: JobRequest,
     objective: ObjectiveInfo,
-    baseline: ActivationSpec,
+    baseline: Mapping[str, ActivationSpec],
     baseline_parameters: Mapping[str, Scalar],
     *,
     further_objectives: Sequence[ObjectiveInfo] = (),
@@ -52,6 +52,7 @@ def create_job(
 
     Args:
         request: checked by `actsearch.search.prepare`, which also gives the other arguments.
+        baseline: the activations of trial 0, by group.
         baseline_parameters: Optuna's parameters of trial 0.
         further_objectives: what else trials are judged by; `objective` is what they are ranked by.
 
@@ -92,7 +93,10 @@ def _create_study(
 
 
 def _create_baseline(
-    connection: Connection, study_id: int, baseline: ActivationSpec, parameters: Mapping[str, Scalar]
+    connection: Connection,
+    study_id: int,
+    baseline: Mapping[str, ActivationSpec],
+    parameters: Mapping[str, Scalar],
 ) -> None:
     # `fixed_params` is how Optuna's own `enqueue_trial` says what a waiting trial is to use.
     values = {
@@ -101,8 +105,8 @@ def _create_baseline(
         "number": 0,
         "state": "waiting",
         "is_baseline": True,
-        "family": baseline.label,
-        "activations": {"network": baseline.model_dump(mode="json")},
+        "family": "+".join(dict.fromkeys(spec.label for spec in baseline.values())),
+        "activations": {group: spec.model_dump(mode="json") for group, spec in baseline.items()},
         "system_attrs": {"fixed_params": dict(parameters)},
     }
     connection.execute(insert(TrialRow).values(values))

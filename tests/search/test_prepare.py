@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import optuna
 import pytest
 
 from actsearch.activations import resolve
 from actsearch.architectures import get_architecture
 from actsearch.errors import InvalidRequest
-from actsearch.schemas import JobRequest
-from actsearch.search import prepare
+from actsearch.schemas import ActivationSpec, JobRequest
+from actsearch.search import as_baseline, is_baseline, prepare
+from actsearch.space import Suggestion, suggest
 
 
 def _problems(**request: Any) -> dict[str, tuple[str, ...]]:
@@ -130,6 +132,59 @@ def test_a_request_without_a_baseline_gets_the_architectures_own(task: str, arch
     assert set(prepared.space.families) == {"mish", family}
     named = prepare(JobRequest.model_validate(request | {"baseline": {"family": "elu"}}))
     assert named.baseline.family == "elu"
+
+
+@pytest.mark.parametrize(
+    ("placement", "gates", "others"),
+    [
+        ("network", ["gate"], ["network"]),
+        ("stage", ["gate"], ["candidate"]),
+        ("layer", ["gate1", "gate2"], ["candidate1", "output1", "candidate2", "output2"]),
+    ],
+)
+@pytest.mark.parametrize("named", [None, {"family": "elu", "parameters": {"alpha": 0.5}}])
+def test_searched_gates_have_a_baseline_of_their_own(
+    placement: str, gates: list[str], others: list[str], named: dict[str, Any] | None
+) -> None:
+    prepared = _gated({"placement": placement}, named, layers=2)
+    wanted = resolve(ActivationSpec.model_validate(named or {"family": "tanh"}))
+    activations = dict.fromkeys(gates, resolve(ActivationSpec(family="sigmoid"))) | dict.fromkeys(others, wanted)
+    assert prepared.baseline_activations == activations
+    assert sorted(prepared.space.groups) == sorted(activations)
+    assert set(prepared.space.families) == {"mish", "sigmoid", wanted.family}
+    for group, spec in activations.items():
+        assert prepared.baseline_parameters["family" if group == "network" else f"{group}/family"] == spec.family
+    study = optuna.create_study()
+    study.enqueue_trial(dict(prepared.baseline_parameters))
+    suggestion = suggest(study.ask(), prepared.space)
+    assert {group: resolve(spec) for group, spec in suggestion.activations.items()} == activations
+    assert is_baseline(prepared, suggestion)
+    everywhere = Suggestion(dict.fromkeys(activations, wanted), {}, {})
+    assert not is_baseline(prepared, everywhere)
+    assert as_baseline(prepared, everywhere).activations == activations
+
+
+@pytest.mark.parametrize(
+    "searched", [{"cell": {"choices": ["lstm", "vanilla"]}}, {"search_gates": {"choices": [False, True]}}]
+)
+def test_a_network_without_gates_has_the_plain_baseline(searched: dict[str, Any]) -> None:
+    prepared = _gated({"architecture": searched}, None)
+    tanh, sigmoid = (resolve(ActivationSpec(family=name)) for name in ("tanh", "sigmoid"))
+    (name,) = searched
+    without, with_gates = ({name: value} for value in (["vanilla", "lstm"] if name == "cell" else [False, True]))
+    assert prepared.baselines(without) == {"network": tanh}
+    assert prepared.baselines(with_gates) == {"gate": sigmoid, "network": tanh}
+    assert list(prepared.space.groups) == ["gate", "network"]
+
+
+def _gated(space: dict[str, Any], baseline: dict[str, Any] | None, **parameters: Any) -> Any:
+    document = {
+        "task": "sunspots",
+        "architecture": {"name": "rnn", "parameters": {"search_gates": True, **parameters}},
+        "space": {"families": ["mish"], **space},
+        "baseline": baseline,
+    }
+    return prepare(JobRequest.model_validate(document))
 
 
 def test_an_expression_may_be_searched_and_be_the_baseline() -> None:

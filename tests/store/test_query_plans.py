@@ -30,7 +30,7 @@ def job(module_engine: Engine) -> UUID:
     objective = ObjectiveInfo(metric="accuracy", direction=Direction.maximize)
     for _ in range(STUDIES):
         with module_engine.begin() as connection:
-            job = jobs.create_job(connection, request, objective, ActivationSpec(family="relu"), {})
+            job = jobs.create_job(connection, request, objective, {"network": ActivationSpec(family="relu")}, {})
             study = connection.execute(text("SELECT study_id FROM jobs WHERE id = :job"), {"job": job}).scalar_one()
             connection.execute(text(_FILL), {"study": study, "trials": TRIALS})
             connection.execute(

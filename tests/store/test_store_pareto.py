@@ -24,7 +24,7 @@ def job_with(engine: Engine, values: list[tuple[float, ...]]) -> UUID:
     names = ("accuracy", "latency_ms", "int8_drop")
     request = JobRequest(task="digits", objectives=[Objective(metric=name) for name in names])
     infos = [ObjectiveInfo(metric=name, direction=way) for name, way in zip(names, DIRECTIONS, strict=True)]
-    relu = ActivationSpec(family="relu")
+    relu = {"network": ActivationSpec(family="relu")}
     with engine.begin() as connection:
         job_id = jobs.create_job(connection, request, infos[0], relu, {"family": "relu"}, further_objectives=infos[1:])
         for number, row in enumerate(values):

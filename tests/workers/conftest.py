@@ -33,7 +33,11 @@ def submit(engine: Engine) -> Callable[..., UUID]:
         prepared = prepare(JobRequest.model_validate(SMALL | request))
         with engine.begin() as connection:
             return jobs.create_job(
-                connection, prepared.request, prepared.objective, prepared.baseline, prepared.baseline_parameters
+                connection,
+                prepared.request,
+                prepared.objective,
+                prepared.baseline_activations,
+                prepared.baseline_parameters,
             )
 
     return create

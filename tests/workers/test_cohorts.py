@@ -34,7 +34,11 @@ def submit(engine: Engine, **changes: Any) -> UUID:
     prepared = prepare(JobRequest.model_validate(REQUEST | changes))
     with engine.begin() as connection:
         return jobs.create_job(
-            connection, prepared.request, prepared.objective, prepared.baseline, prepared.baseline_parameters
+            connection,
+            prepared.request,
+            prepared.objective,
+            prepared.baseline_activations,
+            prepared.baseline_parameters,
         )
 
 

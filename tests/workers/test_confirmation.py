@@ -39,7 +39,11 @@ def submit(engine: Engine, **changes: Any) -> UUID:
     prepared = prepare(JobRequest.model_validate(REQUEST | changes))
     with engine.begin() as connection:
         return jobs.create_job(
-            connection, prepared.request, prepared.objective, prepared.baseline, prepared.baseline_parameters
+            connection,
+            prepared.request,
+            prepared.objective,
+            prepared.baseline_activations,
+            prepared.baseline_parameters,
         )
 
 
@@ -89,6 +93,32 @@ def test_trials_and_replicates_have_the_precision_of_the_request(engine: Engine)
     run(engine, job)
     trained = [*trials_of(engine, job), *replicates(engine, job)]
     assert {one.metrics["environment"]["precision"] for one in trained} == {"bfloat16"}
+
+
+@pytest.mark.parametrize("placement", ["network", "layer"])
+def test_a_searched_recurrent_cell_is_compared_with_the_usual_one(engine: Engine, placement: str) -> None:
+    job = submit(
+        engine,
+        task="sunspots",
+        architecture={"name": "rnn", "parameters": {"cell": "gru", "width": 3, "search_gates": True}},
+        space=REQUEST["space"] | {"placement": placement, "architecture": {"layers": {"choices": [1, 2]}}},
+        budget={"trials": 5},
+        confirmation={"finalists": 1, "seeds": 2, "most_seeds": 2},
+    )
+    run(engine, job)
+
+    done, found = seen(engine, job), trials_of(engine, job)
+    assert done.state == JobState.completed, done.error
+    usual = "sigmoid+tanh"
+    assert [t.family for t in found if t.is_baseline] == [usual] * sum(t.number in (0, 4) for t in found)
+    first = {group: spec.family for group, spec in found[0].activations.items()}
+    assert first == (
+        {"gate": "sigmoid", "network": "tanh"} if placement == "network" else {"gate1": "sigmoid", "candidate1": "tanh"}
+    )
+    assert done.verdict is not None
+    assert done.verdict.baseline.family == usual
+    assert {e.state for e in replicates(engine, job)} == {"complete"}
+    assert any(e.twin for e in replicates(engine, job))
 
 
 def test_the_verdict_is_what_the_replicates_say(engine: Engine) -> None:

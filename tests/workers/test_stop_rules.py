@@ -40,7 +40,11 @@ def test_the_limit_that_is_reached_first_ends_the_search(engine: Engine, budget:
     prepared = prepare(JobRequest.model_validate(wanted))
     with engine.begin() as connection:
         job = jobs.create_job(
-            connection, prepared.request, prepared.objective, prepared.baseline, prepared.baseline_parameters
+            connection,
+            prepared.request,
+            prepared.objective,
+            prepared.baseline_activations,
+            prepared.baseline_parameters,
         )
 
     run_slice(engine, Run(job, runner=1, worker="here", seconds=600, attempts=3), "cpu", Control())

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from actsearch.errors import TrainingError
 from actsearch.schemas import ActivationSpec, Confirmation, FailureReason, JobState, ObjectiveInfo, Trial
+from actsearch.search import as_baseline
 from actsearch.search.verdict import (
     Entrant,
     Judgement,
@@ -131,9 +132,8 @@ def _suggestion(context: Context, one: evaluations.Claimed) -> Suggestion:
         return {name: value for (group, name), value in named.items() if group == kind}
 
     activations = {key: ActivationSpec.model_validate(spec) for key, spec in one.activations.items()}
-    if one.twin:
-        activations = {"network": context.prepared.baseline}
-    return Suggestion(activations, searched("architecture"), searched("training"))
+    own = Suggestion(activations, searched("architecture"), searched("training"))
+    return as_baseline(context.prepared, own) if one.twin else own
 
 
 def _train(context: Context, claimed: Sequence[evaluations.Claimed]) -> None:

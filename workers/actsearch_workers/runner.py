@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from actsearch.schemas import ACTIVE_STATES, ActivationSpec, JobRequest, JobState, StopRule
 from actsearch.search import (
+    as_baseline,
     baseline_turn,
     claimed_trial,
     is_baseline,
@@ -72,12 +73,7 @@ def _begin(engine: Engine, order: Run) -> JobRequest | None:
 
 def _claim(context: Context) -> list[Member]:
     # Trial 0's network stands for all: where shapes are searched, `train_members` gives each shape a size of its own.
-    shape = {
-        name.removeprefix("architecture."): value
-        for name, value in context.prepared.baseline_parameters.items()
-        if name.startswith("architecture.")
-    }
-    request = context.request
+    shape, request = context.prepared.baseline_architecture, context.request
     size = size_for(context, shape, most_at_once(request.sampler, request.budget.trials))
     _stop_at_regret_bound(context)
     with context.engine.begin() as connection:
@@ -123,8 +119,7 @@ def _propose(context: Context, study: optuna.Study, claim: claims.Claim) -> Memb
         given = {key: ActivationSpec.model_validate(spec) for key, spec in claim.activations.items()}
         suggestion = Suggestion(given, suggestion.architecture, suggestion.training)
     elif turn is not None:
-        everywhere = dict.fromkeys(suggestion.activations, context.prepared.baseline)
-        suggestion = Suggestion(everywhere, suggestion.architecture, suggestion.training)
+        suggestion = as_baseline(context.prepared, suggestion)
     return Member(claim, trial, suggestion)
 
 

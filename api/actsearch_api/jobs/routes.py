@@ -83,7 +83,7 @@ def submit(request: JobRequest, connection: Transaction, settings: ServiceSettin
         connection,
         request,
         prepared.objective,
-        prepared.baseline,
+        prepared.baseline_activations,
         prepared.baseline_parameters,
         further_objectives=prepared.objectives[1:],
     )
