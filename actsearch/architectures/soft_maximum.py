@@ -118,5 +118,5 @@ def means(x: Tensor) -> Tensor:
 
 
 def over_space(value: Tensor, x: Tensor) -> Tensor:
-    """Values (B, C) or (C,) shaped to broadcast against x (B, C, *space)."""
-    return value.reshape(*value.shape, *(1,) * (x.dim() - 2))
+    """Values (B, C) or (C,) shaped to broadcast against x (B, C, *space); in its type, for autocast's sake."""
+    return value.to(x.dtype).reshape(*value.shape, *(1,) * (x.dim() - 2))
