@@ -9,7 +9,7 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from actsearch.cli.plot import Points, plot
-from actsearch.cli.texts import parameters_text, spec_text, value_text
+from actsearch.cli.texts import parameters_text, value_text
 from actsearch.schemas import ActivationInfo
 
 VALUE_STYLE, SLOPE_STYLE = "bold cyan", "magenta"
@@ -23,7 +23,7 @@ def activation_page(info: ActivationInfo) -> RenderableType:
         "hyperparameters": parameters_text(info.parameters),
         "tags": ", ".join(info.tags),
         "same as": info.alias_of or "",
-        "shown": spec_text(info.activation),
+        "shown": info.activation.text,
         "gain": f"{value_text(info.gain)} (chi {value_text(info.chi)})",
     }
     lines = [Text(f"{name:<16}", style="dim").append(value, style="default") for name, value in facts.items() if value]

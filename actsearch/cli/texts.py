@@ -37,8 +37,8 @@ def activation_text(trial: Trial) -> str:
 def activations_text(activations: Mapping[str, ActivationSpec]) -> str:
     """See `activation_text`."""
     if set(activations) == {"network"}:
-        return spec_text(activations["network"])
-    return ", ".join(f"{group}: {spec_text(spec)}" for group, spec in activations.items())
+        return activations["network"].text
+    return ", ".join(f"{group}: {spec.text}" for group, spec in activations.items())
 
 
 def other_parameters(trial: Trial) -> str:
@@ -65,11 +65,3 @@ def parameters_text(parameters: Sequence[ParameterInfo]) -> str:
 
     runs = (list(run) for _, run in groupby(parameters, key=declared))
     return ", ".join(("" if len(run) == 1 else f"{run[0].name} to ") + parameter_text(run[-1]) for run in runs)
-
-
-def spec_text(spec: ActivationSpec) -> str:
-    """An activation as one would write it."""
-    parameters = ", ".join(f"{name}={value:.3g}" for name, value in spec.parameters.items())
-    if spec.expression:
-        return f"{spec.expression}, {parameters}" if parameters else spec.expression
-    return f"{spec.family}({parameters})" if parameters else spec.family

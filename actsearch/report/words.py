@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actsearch.schemas import ActivationSpec, Trial
+from actsearch.schemas import Trial
 
 
 def number(value: object) -> str:
@@ -21,18 +21,9 @@ def signed(value: float) -> str:
     return f"{value:+.4g}"
 
 
-def activation(spec: ActivationSpec) -> str:
-    """`leaky_relu(slope=0.12)`."""
-    values = ", ".join(f"{name}={value:.3g}" for name, value in spec.parameters.items())
-    head = spec.expression or spec.family
-    if spec.expression:
-        return f"{head}, {values}" if values else head
-    return f"{head}({values})" if values else head
-
-
 def trial(found: Trial) -> str:
     """A trial's activation, or its activations by site where they differ."""
     specs = list(found.activations.items())
     if specs and all(spec == specs[0][1] for _, spec in specs):
-        return activation(specs[0][1])
-    return ", ".join(f"{group}: {activation(spec)}" for group, spec in specs)
+        return specs[0][1].text
+    return ", ".join(f"{group}: {spec.text}" for group, spec in specs)

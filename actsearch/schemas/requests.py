@@ -13,6 +13,7 @@ from actsearch.schemas.measures import Measure
 from actsearch.schemas.pruners import AutoPruner, Pruner
 from actsearch.schemas.samplers import AutoSampler, Sampler
 from actsearch.schemas.states import Direction
+from actsearch.schemas.values import values_text
 
 
 class Range(Schema):
@@ -75,6 +76,14 @@ class ActivationSpec(Schema):
     def label(self) -> str:
         """What people and rankings call the family: its name, or the expression."""
         return self.expression or self.family
+
+    @property
+    def text(self) -> str:
+        """The activation as one would write it: `leaky_relu(slope=0.12)`."""
+        values = values_text(self.parameters)
+        if self.expression:
+            return f"{self.expression}, {values}" if values else self.expression
+        return f"{self.family}({values})" if values else self.family
 
 
 class FamilyChoice(Schema):

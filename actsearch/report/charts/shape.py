@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from actsearch.activations import curve
 from actsearch.report.charts.style import BASELINE, OTHERS, QUIET, WINNER, new_figure
 from actsearch.report.findings import Findings, only_spec
-from actsearch.report.words import activation
 from actsearch.schemas import ActivationSpec
 
 REACH = 4.0
@@ -40,18 +39,18 @@ def _lines(findings: Findings) -> list[tuple[str, ActivationSpec, str, bool]]:
     if findings.winner is not None:
         same = only_spec(findings.winner)
         if same is not None:
-            lines.append((activation(same), same, WINNER, False))
+            lines.append((same.text, same, WINNER, False))
         else:
             groups = list(findings.winner.activations.items())[:_MOST]
             colours = (WINNER, *OTHERS)
             lines += [
-                (f"{group}: {activation(spec)}", spec, colour, False)
+                (f"{group}: {spec.text}", spec, colour, False)
                 for (group, spec), colour in zip(groups, colours, strict=False)
             ]
     lines += _rejected(findings)
     baseline = None if findings.baseline is None else only_spec(findings.baseline)
     if baseline is not None and all(_named(spec) != _named(baseline) for _, spec, _, _ in lines):
-        lines.append((f"{activation(baseline)}, baseline", baseline, BASELINE, True))
+        lines.append((f"{baseline.text}, baseline", baseline, BASELINE, True))
     return lines
 
 
@@ -64,9 +63,9 @@ def _rejected(findings: Findings) -> list[tuple[str, ActivationSpec, str, bool]]
     specs = list(chosen.activations.values())
     if any(_named(spec) != _named(specs[0]) for spec in specs):
         return []
-    return [(f"{activation(specs[0])}, best finalist", specs[0], QUIET, False)]
+    return [(f"{specs[0].text}, best finalist", specs[0], QUIET, False)]
 
 
 def _named(spec: ActivationSpec) -> str:
     """What tells functions apart; whether the parameters are learned does not."""
-    return activation(spec)
+    return spec.text

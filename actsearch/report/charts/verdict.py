@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 
 from actsearch.report.charts.style import INK, QUIET, WINNER, new_figure
 from actsearch.report.findings import Findings
-from actsearch.report.words import activation
 from actsearch.schemas import Difference, Finalist
 
 
@@ -43,5 +42,5 @@ def _interval(ax: Axes, part: Difference, row: float, marker: str, colour: str) 
 
 def _name(finalist: Finalist) -> str:
     specs = list(finalist.activations.values())
-    text = activation(specs[0]) if len({spec.model_dump_json() for spec in specs}) == 1 else finalist.family
+    text = specs[0].text if len({spec.model_dump_json() for spec in specs}) == 1 else finalist.family
     return text if len(text) <= 34 else text[:33] + "…"
