@@ -8,7 +8,7 @@
 They take turns, a while each, several rounds; figures are medians over rounds, ratios medians of each
 round's own ratio. (b) and (c) use torch.nn's own activations. On a GPU (c) is 4 processes that share it.
 
-    python benchmarks/cohort.py [--quick] [--models mlp,convnet] [--rounds 5] [--seconds 2]
+    python benchmarks/cohort.py [--quick] [--models mlp,convnet] [--rounds 5] [--seconds 2] [--precision bfloat16]
 
 The last line is JSON: {"device": ..., "rows": [{"model", "width", "k", "ratio_sequential", "ratio_processes", ...}]}.
 """
@@ -24,7 +24,7 @@ import resource
 import statistics
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import count, cycle
 from multiprocessing.connection import Connection
 from typing import Any
@@ -35,7 +35,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from actsearch.architectures import InputSpec
-from actsearch.schemas import ActivationSpec, Training
+from actsearch.schemas import ActivationSpec, Precision, Training
 from actsearch.tasks import get_task, load
 from actsearch.training import Candidate, build_module, cohort_size, keep_freed_memory
 from actsearch.training.batches import batches, on_device
@@ -68,6 +68,7 @@ class Row:
     task: str
     architecture: str
     parameters: Mapping[str, Any]
+    precision: Precision = "float32"
 
 
 def all_rows(*, quick: bool) -> list[Row]:
@@ -103,7 +104,8 @@ def cohort_steps(row: Row, device: str) -> Iterator[int]:
             for place, name in enumerate(names[start : start + size])
         ]
         modules = [build_module(row.architecture, row.parameters, spec, c.activations, 0) for c in candidates]
-        trials = new_trials(modules, candidates, task, TRAINING, torch.device(device))
+        training = TRAINING.model_copy(update={"precision": row.precision})
+        trials = new_trials(modules, candidates, task, training, torch.device(device))
         train = on_device(dataset, torch.device(device))[0]
         for epoch in count() if size > 1 else range(8):
             for batch in batches(train, BATCH, 0, epoch):
@@ -129,7 +131,8 @@ def plain_steps(row: Row, device: str) -> Iterator[int]:
             for start in range(0, len(x) - BATCH + 1, BATCH):
                 at = order[start : start + BATCH]
                 optimiser.zero_grad()
-                logits = module(x[at])
+                with torch.autocast(x.device.type, torch.bfloat16, enabled=row.precision == "bfloat16"):
+                    logits = module(x[at]).float()
                 F.cross_entropy(logits.reshape(-1, logits.shape[-1]), y[at].reshape(-1)).backward()
                 optimiser.step()
                 yield 1
@@ -208,7 +211,7 @@ def measured(row: Row, teams: Mapping[str, Team], rounds: int, seconds: float, m
         for name in teams
         if name != "cohort"
     }
-    return {key: value for key, value in asdict(row).items() if key in ("model", "width", "k")} | {
+    return {key: value for key, value in asdict(row).items() if key in ("model", "width", "k", "precision")} | {
         "size": engine_size(row),
         **{f"steps_per_second_{name}": round(value) for name, value in steps.items()},
         **ratios,
@@ -256,6 +259,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="about a minute")
     parser.add_argument("--models", default="", help="comma list; all if left out")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of all contenders")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float)
     parser.add_argument(
@@ -275,7 +279,7 @@ def main() -> None:
     rows = []
     for row in all_rows(quick=given.quick):
         if not wanted or row.model in wanted:
-            rows.append(measured(row, teams, rounds, seconds, matmul))
+            rows.append(measured(replace(row, precision=given.precision), teams, rounds, seconds, matmul))
             print(json.dumps(rows[-1]), flush=True)
     where = f"{CORES} CPU cores ({platform.machine()})" if device == "cpu" else torch.cuda.get_device_name()
     print(json.dumps({"device": where, "torch": torch.__version__, "matmul_gflops": round(matmul / 1e9), "rows": rows}))
