@@ -94,7 +94,7 @@ def cohort_steps(row: Row, device: str) -> Iterator[int]:
     """Steps of a cohort of the size that the engine picks; yields how many trials took one."""
     task, dataset = get_task(row.task), load(row.task)
     spec = InputSpec(dataset.input_kind, dataset.input_shape, dataset.outputs)
-    size = cohort_size(row.architecture, row.parameters, spec, batch_size=BATCH, device=device, limit=row.k)
+    size = engine_size(row, device)
     names = [list(NATIVE)[place * len(NATIVE) // size] for place in range(size)]
     if size == 1:
         names = list(NATIVE)
@@ -212,7 +212,7 @@ def measured(row: Row, teams: Mapping[str, Team], rounds: int, seconds: float, m
         if name != "cohort"
     }
     return {key: value for key, value in asdict(row).items() if key in ("model", "width", "k", "precision")} | {
-        "size": engine_size(row),
+        "size": engine_size(row, device_name()),
         **{f"steps_per_second_{name}": round(value) for name, value in steps.items()},
         **ratios,
         "fraction_of_matmul_rate": round(steps["cohort"] * flops(row) / matmul, 3),
@@ -220,11 +220,12 @@ def measured(row: Row, teams: Mapping[str, Team], rounds: int, seconds: float, m
     }
 
 
-def engine_size(row: Row) -> int:
+def engine_size(row: Row, device: str) -> int:
     """Trials that a device process trains together."""
     dataset = load(row.task)
     spec = InputSpec(dataset.input_kind, dataset.input_shape, dataset.outputs)
-    return cohort_size(row.architecture, row.parameters, spec, batch_size=BATCH, device=device_name(), limit=row.k)
+    settings = {"batch_size": BATCH, "device": device, "limit": row.k, "precision": row.precision}
+    return cohort_size(row.architecture, row.parameters, spec, **settings)
 
 
 def flops(row: Row) -> int:

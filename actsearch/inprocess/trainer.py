@@ -84,8 +84,15 @@ def most_together(request: JobRequest, architecture: Architecture, dataset: Data
     if request.cohort_size is not None:
         return request.cohort_size
     try:
-        batch_size = min(request.training.batch_size, len(dataset.train[0]))
-        return cohort_size(architecture, {}, input_spec(dataset), batch_size=batch_size, device=device, limit=limit)
+        return cohort_size(
+            architecture,
+            {},
+            input_spec(dataset),
+            batch_size=min(request.training.batch_size, len(dataset.train[0])),
+            device=device,
+            limit=limit,
+            precision=request.training.precision,
+        )
     except Exception:  # a network that cannot be built without memory: train it plainly
         return 1
 

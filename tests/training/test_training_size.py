@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from actsearch.architectures import InputSpec, architectures
-from actsearch.schemas import ActivationSpec
+from actsearch.schemas import ActivationSpec, Precision
 from actsearch.search import input_spec
 from actsearch.tasks import load, tasks
 from actsearch.training import build_module, cohort_size
@@ -21,14 +21,23 @@ from actsearch.training.footprint import free_bytes, trial_bytes
 DIGITS = InputSpec("image", (1, 8, 8), 10)
 
 
-def size(width: int, limit: int = 1000, device: str = "cpu", **parameters: Any) -> int:
-    return cohort_size("mlp", {"width": width} | parameters, DIGITS, batch_size=64, device=device, limit=limit)
+def size(
+    width: int, limit: int = 1000, device: str = "cpu", precision: Precision = "float32", **parameters: Any
+) -> int:
+    given = {"width": width} | parameters
+    return cohort_size("mlp", given, DIGITS, batch_size=64, device=device, limit=limit, precision=precision)
 
 
 def test_small_networks_are_stacked_and_large_ones_are_not() -> None:
     assert size(32) == size(64) == 64
     assert size(128) == size(512) == 1
     assert size(512, device="cuda:0") > 1
+
+
+def test_in_bfloat16_larger_networks_are_stacked() -> None:
+    assert size(128, precision="bfloat16") == 64
+    assert size(256, precision="bfloat16") == 2**23 // 150_794
+    assert size(512, precision="bfloat16") == 1
 
 
 def test_networks_that_need_vmap_train_alone_on_a_cpu() -> None:

@@ -84,6 +84,7 @@ def size_for(context: Context, searched: Mapping[str, Scalar], limit: int) -> in
             batch_size=min(request.training.batch_size, len(dataset.train[0])),
             device=context.device,
             limit=limit,
+            precision=request.training.precision,
         )
     except InvalidRequest:  # a combination that the network cannot be built with: training says so, trial by trial
         return 1
