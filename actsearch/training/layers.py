@@ -9,16 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from actsearch.architectures.convolution import AveragePool
 from actsearch.architectures.dropout import Dropout
+from actsearch.architectures.soft_maximum import DynamicReLU, FunnelReLU, MetaACON
+from actsearch.architectures.units import GLU, CReLU, Maxout
 from actsearch.training.build import SiteActivation
+from actsearch.training.precision import mixed_under_vmap
 from actsearch.training.sites import StackedSite
 
+UNITS = (GLU, Maxout, CReLU, MetaACON, DynamicReLU, FunnelReLU)
+"""Modules of hidden units of more than one number."""
 Named = Mapping[str, Tensor]
 Weights = Callable[[str], Tensor]
 
@@ -246,6 +253,23 @@ def _site(site: nn.Module) -> Layer | None:
     return layer
 
 
+def _unit(module: nn.Module) -> Layer:
+    """Hidden units of more than one number: few operations beside their site's, so that `vmap` costs little in them."""
+    names = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
+
+    def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
+        x = _unshared(signal, trials)
+
+        def one(state: dict[str, Tensor], x: Tensor) -> Any:
+            return functional_call(module, state, (x,))
+
+        with mixed_under_vmap(x.device):
+            found: Tensor = torch.vmap(one, randomness="same")({name: weights(name) for name in names}, x)
+        return Signal(found, shared=False)
+
+    return layer
+
+
 def _against(value: Tensor, x: Tensor, axis: int) -> Tensor:
     """(K, C) shaped to broadcast against x (K, ..., C at `axis`, ...)."""
     shape = [1] * x.dim()
@@ -269,4 +293,5 @@ _KNOWN: Mapping[type[nn.Module], Callable[[nn.Module], Layer | None]] = {
     nn.Dropout: _dropout,
     Dropout: _dropout,
     StackedSite: _site,
+    **dict.fromkeys(UNITS, _unit),
 }

@@ -7,7 +7,7 @@ are bfloat16, forward and backward. Trained numbers, their gradients, outputs, l
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -37,6 +37,11 @@ def in_precision(precision: Precision, device: torch.device, forward: Forward, *
             return forward(*inputs).float()
 
     return mixed
+
+
+def mixed_under_vmap(device: torch.device) -> AbstractContextManager[Any]:
+    """What makes autocast, where it is on, do under `vmap` what it does elsewhere."""
+    return _UnderVmap() if torch.is_autocast_enabled(device.type) else nullcontext()
 
 
 class _UnderVmap(TorchFunctionMode):

@@ -100,10 +100,11 @@ def test_units_with_weights_of_their_own_learn_the_same_in_a_cohort(
 ) -> None:
     candidates = mixed(candidate)[:7:2]
 
-    together = train_toy(candidates, architecture, parameters, epochs=2, optimizer="adamw")
+    # Adam would blow up the rounding noise of gradients that are zero: of meta_acon's sharpness around relu, say.
+    together = train_toy(candidates, architecture, parameters, epochs=2, optimizer="sgd")
 
     for place, one in enumerate(candidates):
-        alone = train_toy([one], architecture, parameters, epochs=2, optimizer="adamw")
+        alone = train_toy([one], architecture, parameters, epochs=2, optimizer="sgd")
         assert_same_curve(alone.curves[0], together.curves[place])
 
 

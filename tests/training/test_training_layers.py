@@ -36,6 +36,12 @@ def stack(architecture: str, spec: InputSpec, parameters: dict[str, Any], task: 
         ("convnet", IMAGE, {"channels": 4, "norm": "batch", "dropout": 0.3}),
         ("convnet", IMAGE, {"channels": 4, "norm": "layer"}),
         ("convnet", SEQUENCE, {"channels": 4, "norm": "batch"}),
+        ("mlp", VECTOR, {"depth": 2, "width": 6, "unit": "glu"}),
+        ("mlp", VECTOR, {"depth": 2, "width": 6, "unit": "maxout", "pieces": 3}),
+        ("mlp", VECTOR, {"depth": 2, "width": 6, "unit": "crelu"}),
+        ("mlp", VECTOR, {"depth": 2, "width": 6, "unit": "dy_relu"}),
+        ("convnet", IMAGE, {"channels": 4, "unit": "meta_acon"}),
+        ("convnet", IMAGE, {"channels": 4, "unit": "frelu"}),
     ],
 )
 def test_written_out_and_vmapped_networks_take_the_same_steps(

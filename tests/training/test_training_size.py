@@ -47,6 +47,14 @@ def test_networks_that_need_vmap_train_alone_on_a_cpu() -> None:
     assert cohort_size("convnet", {"channels": 4, "norm": "batch"}, DIGITS, batch_size=64, device="cpu", limit=64) == 64
 
 
+@pytest.mark.parametrize("unit", ["glu", "maxout", "crelu", "meta_acon", "dy_relu"])
+def test_units_of_more_than_one_number_are_stacked_where_that_pays(unit: str) -> None:
+    assert size(32, unit=unit) == 64
+    small = {"channels": 4, "unit": unit}
+    assert cohort_size("convnet", small, DIGITS, batch_size=64, device="cpu", limit=64) == 1
+    assert cohort_size("convnet", small, DIGITS, batch_size=64, device="cuda:0", limit=64) == 64
+
+
 def test_a_handful_is_not_worth_stacking_on_a_cpu() -> None:
     assert [size(32, limit=limit) for limit in (1, 7, 8, 20)] == [1, 1, 8, 20]
     assert size(32, limit=5, device="cuda:0") == 5
