@@ -82,7 +82,7 @@ class StackedTrials:
         self._buffers = _buffers(modules, self._sites, device)
         layers = layers_of(self._template)
         self._layers = layers and in_precision(training.precision, device, layers)
-        self._network = in_precision(training.precision, device, partial(functional_call, self._template), vmapped=True)
+        self._network = in_precision(training.precision, device, partial(_called, self._template), vmapped=True)
         self._optimiser = stacked_optimiser(training.optimizer, candidates, self._matrix.detach(), self._layout.decayed)
 
     def step(self, batch: Part, factor: float) -> Tensor:
@@ -221,6 +221,21 @@ class StackedTrials:
         for path, site in self._sites.items():
             self._specs[path] = [self._specs[path][row] for row in rows]
             site.arrange(self._specs[path])
+
+
+def _called(template: nn.Module, state: tuple[Named, Named], inputs: tuple[Tensor]) -> Tensor:
+    """The template with parameters and buffers in the place of its own.
+
+    Without the kernels that torch's attention takes in evaluation: under `vmap` it takes them where gradients are asked
+    for, too, which they do not have.
+    """
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        outputs: Tensor = functional_call(template, state, inputs)
+        return outputs
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def _specs(modules: Sequence[nn.Module]) -> dict[str, list[ActivationSpec]]:

@@ -140,6 +140,24 @@ def test_a_network_that_cannot_be_stacked_is_trained_plainly() -> None:
     assert {trial.state for trial in found.trials} == {"complete"}
 
 
+def test_networks_with_torchs_own_attention_are_stacked() -> None:
+    class Encoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.read, self.head = nn.Linear(1, 8), nn.Linear(8, 3)
+            self.layer = nn.TransformerEncoderLayer(8, 2, 8, dropout=0.0, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.layer(self.read(x.unsqueeze(-1))).mean(1))
+
+    wanted = {"families": ["relu", "tanh"], "trials": 4, "epochs": 1, "seed": 1}
+    together, alone = (search(Encoder(), blobs(60), **wanted, cohort_size=size) for size in (4, 1))
+
+    assert [trial.metrics["environment"]["cohort_size"] for trial in together.trials] == [4] * 4
+    losses = [[trial.metrics["validation_loss"] for trial in found.trials[:2]] for found in (together, alone)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+
+
 def test_hopeless_trials_are_pruned() -> None:
     found = search(
         classifier,
