@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -63,7 +64,6 @@ class OwnData:
         images: Sequence[str] = (),
     ) -> Path:
         """What `datasets.Dataset.save_to_disk` writes."""
-        pa = pytest.importorskip("pyarrow")
         folder, file = self.path / name, "data-00000-of-00001.arrow"
         folder.mkdir(parents=True)
         content = pa.table(dict(columns))

@@ -65,7 +65,6 @@ def test_many_whole_numbers_are_a_quantity(own: OwnData) -> None:
 def test_tables_take_the_last_column_or_the_one_named(own: OwnData, houses: pd.DataFrame, suffix: str) -> None:
     frame = houses.assign(garden=houses.index % 2 == 0)[["rooms", "price", "garden"]]
     if suffix == "parquet":
-        pytest.importorskip("pyarrow")
         frame.to_parquet(own.path / "houses.parquet")
     else:
         own.csv("houses", frame)
