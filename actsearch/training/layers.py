@@ -3,12 +3,16 @@
 `vmap` runs any module but pays for it at every operation. Chains of the layers listed here are run directly instead:
 linear layers as batched matrix products, convolutions as grouped ones, BatchNorm over the channels of all trials.
 Signals are (K, B, ...) whatever their strides; before the first weights all trials share one (B, ...).
+
+On a CPU, networks of two-dimensional convolutions run family by family with the channels innermost: torch's
+convolutions and pools are faster so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -38,8 +42,28 @@ class Signal:
     shared: bool
 
 
-Layer = Callable[[Signal, Weights, int], Signal]
-"""`layer(signal, weights, K)`; `weights(name)` is a parameter or buffer of the layer, (K, ...)."""
+@dataclass(frozen=True)
+class Block:
+    """Trials of a stack that run together.
+
+    Args:
+        rows: where in the stack.
+        channels_last: two-dimensional signals have their channels innermost in memory.
+    """
+
+    rows: range
+    channels_last: bool = False
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+Layer = Callable[[Signal, Weights, Block], Signal]
+"""`layer(signal, weights, block)` for a block of K trials; `weights(name)` is a parameter or buffer, (K, ...)."""
+
+# Measured on one CPU thread (AMD EPYC with AVX-512), convnet of 8 channels on 8 x 8 pixels, milliseconds a trial-step:
+# families of four trials 0.73 a block and 0.80 together, of eight 0.58 and 0.67.
+_FEWEST_IN_BLOCK = 4
 
 
 class Layers:
@@ -52,12 +76,50 @@ class Layers:
     def __init__(self, chain: Sequence[tuple[str, Layer]]) -> None:
         self._chain = chain
 
-    def __call__(self, parameters: Named, buffers: Named, x: Tensor, trials: int) -> Tensor:
-        """Outputs (K, B, ...) for inputs (B, ...); running statistics among `buffers` are changed in place."""
+    def __call__(self, parameters: Named, buffers: Named, x: Tensor, blocks: Sequence[Block]) -> Tensor:
+        """Outputs (K, B, ...) for inputs (B, ...); running statistics among `buffers` are changed in place.
+
+        Args:
+            blocks: from `blocks_of`.
+        """
+        if len(blocks) == 1:
+            return self._outputs(parameters, buffers, x, blocks[0])
+        sizes = [len(block) for block in blocks]
+        apart = {name: value.split(sizes) for name, value in parameters.items()}
+        noise = torch.get_rng_state()
+        outputs = []
+        for place, block in enumerate(blocks):
+            torch.set_rng_state(noise)  # all trials see the same
+            own = {name: parts[place] for name, parts in apart.items()}
+            running = {name: value[block.rows.start : block.rows.stop] for name, value in buffers.items()}
+            outputs.append(self._outputs(own, running, x, block))
+        return torch.cat(outputs)
+
+    def _outputs(self, parameters: Named, buffers: Named, x: Tensor, block: Block) -> Tensor:
         signal = Signal(x, shared=True)
         for path, layer in self._chain:
-            signal = layer(signal, _weights(path, parameters, buffers), trials)
-        return _unshared(signal, trials)
+            signal = layer(signal, _weights(path, parameters, buffers), block)
+        return _unshared(signal, len(block))
+
+
+def blocks_of(template: nn.Module, trials: int, device: torch.device) -> list[Block]:
+    """How a stack of K trials runs: all together, but for two-dimensional convolutions on a CPU.
+
+    There four and more trials that share their activation at every site are a block of their own, channels last; what
+    lies between is run together as it is: parts of the innermost axis are slow to split and to join.
+    """
+    sites = [module for module in template.modules() if isinstance(module, StackedSite)]
+    convolved = any(isinstance(module, nn.Conv2d) for module in template.modules())
+    if device.type != "cpu" or not convolved or not sites:
+        return [Block(range(trials))]
+    starts = [{group.start for group in site.groups} for site in sites]
+    cuts = [*sorted(set.intersection(*starts)), trials]
+    blocks: list[Block] = []
+    for rows in (range(start, stop) for start, stop in pairwise(cuts)):
+        alike = len(rows) >= _FEWEST_IN_BLOCK and all(len(places.intersection(rows)) == 1 for places in starts)
+        start = blocks.pop().rows.start if blocks and not alike and not blocks[-1].channels_last else rows.start
+        blocks.append(Block(range(start, rows.stop), channels_last=alike))
+    return blocks
 
 
 def layers_of(template: nn.Module) -> Layers | None:
@@ -114,7 +176,7 @@ def _trials_outside(x: Tensor, trials: int) -> Tensor:
 def _each(function: Callable[[Tensor, int], Tensor]) -> Layer:
     """A layer without weights: `function(x, batch axis)`."""
 
-    def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
+    def layer(signal: Signal, weights: Weights, block: Block) -> Signal:
         return Signal(function(signal.value, 0 if signal.shared else 1), signal.shared)
 
     return layer
@@ -131,19 +193,36 @@ def _flatten(module: nn.Module) -> Layer | None:
 
 
 def _average_pool(module: nn.Module) -> Layer:
-    return _each(lambda x, batch: x.flatten(batch + 2).mean(-1))
+    def layer(signal: Signal, weights: Weights, block: Block) -> Signal:
+        if signal.shared:
+            return Signal(module(signal.value), shared=True)
+        x = _trials_inside(signal.value)
+        if not (block.channels_last and x.dim() == 4):
+            return Signal(_trials_outside(module(x), len(block)), shared=False)
+        places = x.flatten(2).transpose(1, 2)  # (B, places, K C)
+        # A product, not a mean, so that the gradient lies as x does; else everything below would run across memory.
+        mean = x.new_full((1, places.shape[1]), 1 / places.shape[1]) @ places
+        return Signal(_trials_outside(mean.squeeze(1), len(block)), shared=False)
+
+    return layer
+
+
+def _with_channels_last(x: Tensor) -> Tensor:
+    """X (B, C, H, W) with its channels innermost, in a way that torch knows of even if there is one only."""
+    x = x.contiguous(memory_format=torch.channels_last)
+    return x.as_strided(x.shape, (x.stride(0), 1, x.stride(2), x.stride(3))) if x.shape[1] == 1 else x
 
 
 def _linear(module: nn.Module) -> Layer:
     biased = getattr(module, "bias", None) is not None
 
-    def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
+    def layer(signal: Signal, weights: Weights, block: Block) -> Signal:
         x, weight = signal.value, weights("weight")  # (K, out, in)
         if signal.shared and x.dim() == 2:  # one product for all trials
             flat = weight.flatten(0, 1)  # (K out, in)
             together = torch.addmm(weights("bias").reshape(-1, 1), flat, x.t()) if biased else flat @ x.t()
-            return Signal(together.view(trials, -1, len(x)).transpose(1, 2), shared=False)
-        x = _unshared(signal, trials)
+            return Signal(together.view(len(block), -1, len(x)).transpose(1, 2), shared=False)
+        x = _unshared(signal, len(block))
         columns = x.flatten(1, -2).transpose(1, 2)  # (K, in, B ...)
         # The samples innermost: products, biases and a softmax over few classes vectorise along them.
         out = torch.baddbmm(weights("bias").unsqueeze(2), weight, columns) if biased else torch.bmm(weight, columns)
@@ -160,12 +239,14 @@ def _convolution(module: nn.Module) -> Layer | None:
     biased = module.bias is not None
     settings = {"stride": module.stride, "padding": module.padding, "dilation": module.dilation}
 
-    def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
+    def layer(signal: Signal, weights: Weights, block: Block) -> Signal:
         x = signal.value if signal.shared else _trials_inside(signal.value)
+        if block.channels_last and x.dim() == 4:
+            x = _with_channels_last(x)
         weight = weights("weight").flatten(0, 1)  # (K out, in, *kernel)
         bias = weights("bias").flatten() if biased else None
-        out = convolve(x, weight, bias, groups=1 if signal.shared else trials, **settings)  # type: ignore[arg-type]
-        return Signal(_trials_outside(out, trials), shared=False)
+        out = convolve(x, weight, bias, groups=1 if signal.shared else len(block), **settings)  # type: ignore[arg-type]
+        return Signal(_trials_outside(out, len(block)), shared=False)
 
     return layer
 
@@ -174,10 +255,10 @@ def _max_pool(module: nn.Module) -> Layer | None:
     if not isinstance(module, nn.MaxPool1d | nn.MaxPool2d) or module.return_indices:
         return None
 
-    def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
+    def layer(signal: Signal, weights: Weights, block: Block) -> Signal:
         if signal.shared:
             return Signal(module(signal.value), shared=True)
-        return Signal(_trials_outside(module(_trials_inside(signal.value)), trials), shared=False)
+        return Signal(_trials_outside(module(_trials_inside(signal.value)), len(block)), shared=False)
 
     return layer
 
@@ -189,14 +270,14 @@ def _batch_norm(module: nn.Module) -> Layer | None:
     if momentum is None or not module.affine or not module.track_running_stats:
         return None
 
-    def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
-        x = _trials_inside(_unshared(signal, trials))  # (B, K C, ...)
+    def layer(signal: Signal, weights: Weights, block: Block) -> Signal:
+        x = _trials_inside(_unshared(signal, len(block)))  # (B, K C, ...)
         mean, variance = weights("running_mean").view(-1), weights("running_var").view(-1)  # (K C,), in place
         scale, shift = weights("weight").flatten(), weights("bias").flatten()
         out = F.batch_norm(x, mean, variance, scale, shift, module.training, momentum, eps)
         if module.training:
             weights("num_batches_tracked").add_(1)
-        return Signal(_trials_outside(out, trials), shared=False)
+        return Signal(_trials_outside(out, len(block)), shared=False)
 
     return layer
 
@@ -206,8 +287,8 @@ def _layer_norm(module: nn.Module) -> Layer | None:
         return None
     shape, eps = module.normalized_shape, module.eps
 
-    def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
-        x = _unshared(signal, trials)
+    def layer(signal: Signal, weights: Weights, block: Block) -> Signal:
+        x = _unshared(signal, len(block))
         whole = F.layer_norm(x, list(shape), eps=eps)
         scale, shift = (_against(weights(name), x, x.dim() - 1) for name in ("weight", "bias"))
         return Signal(torch.addcmul(shift, whole, scale).to(x.dtype), shared=False)
@@ -220,10 +301,12 @@ def _group_norm(module: nn.Module) -> Layer | None:
         return None
     groups, eps = module.num_groups, module.eps
 
-    def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
-        x = _trials_inside(_unshared(signal, trials))
+    def layer(signal: Signal, weights: Weights, block: Block) -> Signal:
+        x = _trials_inside(_unshared(signal, len(block)))
         scale, shift = weights("weight").flatten(), weights("bias").flatten()
-        return Signal(_trials_outside(F.group_norm(x, trials * groups, scale, shift, eps), trials), shared=False)
+        return Signal(
+            _trials_outside(F.group_norm(x, len(block) * groups, scale, shift, eps), len(block)), shared=False
+        )
 
     return layer
 
@@ -232,7 +315,7 @@ def _dropout(module: nn.Module) -> Layer | None:
     if not isinstance(module, nn.Dropout | Dropout):
         return None
 
-    def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
+    def layer(signal: Signal, weights: Weights, block: Block) -> Signal:
         if signal.shared or not module.training:
             return Signal(module(signal.value), signal.shared)
         mask = module(torch.ones_like(signal.value[0], memory_format=torch.contiguous_format))  # one for all trials
@@ -245,10 +328,10 @@ def _site(site: nn.Module) -> Layer | None:
     if not isinstance(site, StackedSite):
         return None
 
-    def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
-        x = _unshared(signal, trials)
+    def layer(signal: Signal, weights: Weights, block: Block) -> Signal:
+        x = _unshared(signal, len(block))
         slots = [weights(name) for name, _ in site.named_parameters()]
-        return Signal(site.stacked(x, slots, 0, site.axis % (x.dim() - 1)), shared=False)
+        return Signal(site.stacked(x, slots, 0, site.axis % (x.dim() - 1), block.rows), shared=False)
 
     return layer
 
@@ -257,8 +340,8 @@ def _unit(module: nn.Module) -> Layer:
     """Hidden units of more than one number: few operations beside their site's, so that `vmap` costs little in them."""
     names = [name for name, _ in (*module.named_parameters(), *module.named_buffers())]
 
-    def layer(signal: Signal, weights: Weights, trials: int) -> Signal:
-        x = _unshared(signal, trials)
+    def layer(signal: Signal, weights: Weights, block: Block) -> Signal:
+        x = _unshared(signal, len(block))
 
         def one(state: dict[str, Tensor], x: Tensor) -> Any:
             return functional_call(module, state, (x,))

@@ -115,16 +115,20 @@ class StackedSite(nn.Module):
         slope = _applied(x, self.trial, self, 1, axis, *slots)
         return slope.detach().abs().movedim(axis, 0).flatten(1).amax(1)
 
-    def stacked(self, x: Tensor, slots: Sequence[Tensor], order: int, axis: int) -> Tensor:
+    def stacked(self, x: Tensor, slots: Sequence[Tensor], order: int, axis: int, rows: range | None = None) -> Tensor:
         """The `order`-th derivative of each trial's activation at x (K, B, ...); learned slots (K,) or (K, channels).
 
-        `axis` is the channel axis of one trial's x.
+        Args:
+            axis: the channel axis of one trial's x.
+            rows: the trials that x and the slots are of, whole groups; None for all.
         """
         if order:
             return self._derivative(x, slots, order, axis)
         axes = _Axes.of(x, axis)
-        parts = x.permute(axes.order).split([group.size for group in self.groups], dim=axes.trial)
-        values = [self._grouped(group, part, slots, axes) for group, part in zip(self.groups, parts, strict=True)]
+        groups = self.groups if rows is None else [group for group in self.groups if group.start in rows]
+        first = groups[0].start
+        parts = x.permute(axes.order).split([group.size for group in groups], dim=axes.trial)
+        values = [self._grouped(group, part, slots, axes, first) for group, part in zip(groups, parts, strict=True)]
         joined = values[0] if len(values) == 1 else torch.cat(values, dim=axes.trial)
         return joined.permute(axes.back)
 
@@ -138,10 +142,11 @@ class StackedSite(nn.Module):
             (slope,) = torch.autograd.grad(below.sum(), at, create_graph=recorded or order > 1, allow_unused=True)
         return torch.zeros_like(x) if slope is None else slope
 
-    def _grouped(self, group: Group, x: Tensor, slots: Sequence[Tensor], axes: _Axes) -> Tensor:
-        """A group's formula on its part of a signal, whose axes are in the order of memory."""
+    def _grouped(self, group: Group, x: Tensor, slots: Sequence[Tensor], axes: _Axes, first: int) -> Tensor:
+        """A group's formula on its part of a signal in the order of memory; the slots are of trials from `first` on."""
         values: dict[str, Any] = {n: v if isinstance(v, float) else axes.along(v, x) for n, v in group.fixed.items()}
-        rows = slice(group.start, group.start + group.size)
+        start = group.start - first
+        rows = slice(start, start + group.size)
         values |= {name: axes.along(slots[slot][rows], x) for name, slot in group.learned.items()}
         if not group.stochastic:
             return group.function(x, **values)

@@ -20,7 +20,7 @@ from actsearch.schemas import ActivationSpec, Training
 from actsearch.tasks.declaration import Part, Predict, Task
 from actsearch.training.batches import pieces
 from actsearch.training.build import site_activations
-from actsearch.training.layers import layers_of
+from actsearch.training.layers import blocks_of, layers_of
 from actsearch.training.network import weight_names
 from actsearch.training.optimisers import clip_rows, stacked_optimiser
 from actsearch.training.precision import in_precision
@@ -81,6 +81,7 @@ class StackedTrials:
         self._matrix = _matrix(modules, self._layout).to(device).requires_grad_()
         self._buffers = _buffers(modules, self._sites, device)
         layers = layers_of(self._template)
+        self._blocks = blocks_of(self._template, len(modules), device)
         self._layers = layers and in_precision(training.precision, device, layers)
         self._network = in_precision(training.precision, device, partial(_called, self._template), vmapped=True)
         self._optimiser = stacked_optimiser(training.optimizer, candidates, self._matrix.detach(), self._layout.decayed)
@@ -102,7 +103,7 @@ class StackedTrials:
             return self._task.stacked_loss(self._outputs(parameters, batch[0]), batch)
         if self._layers is not None:
             try:
-                return self._losses_of_outputs(batch, self._layers(parameters, self._buffers, batch[0], self._size))
+                return self._losses_of_outputs(batch, self._layers(parameters, self._buffers, batch[0], self._blocks))
             except _OtherInputs:
                 self._layers = None
         return self._vmapped_losses(batch, parameters)
@@ -140,7 +141,7 @@ class StackedTrials:
     def _outputs(self, parameters: Named, x: Tensor) -> Tensor:
         """Outputs (K, B, ...) for inputs (B, ...)."""
         if self._layers is not None:
-            return self._layers(parameters, self._buffers, x, self._size)
+            return self._layers(parameters, self._buffers, x, self._blocks)
 
         def outputs(parameters: Named, buffers: Named, x: Tensor) -> Tensor:
             return self._predict(parameters, buffers)(x)
@@ -221,6 +222,7 @@ class StackedTrials:
         for path, site in self._sites.items():
             self._specs[path] = [self._specs[path][row] for row in rows]
             site.arrange(self._specs[path])
+        self._blocks = blocks_of(self._template, len(rows), self._device)
 
 
 def _called(template: nn.Module, state: tuple[Named, Named], inputs: tuple[Tensor]) -> Tensor:

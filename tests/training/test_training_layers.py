@@ -12,16 +12,20 @@ from actsearch.architectures import InputSpec
 from actsearch.schemas import ActivationSpec, Training
 from actsearch.tasks import get_task, load
 from actsearch.training import Candidate, build_module
-from actsearch.training.layers import layers_of
+from actsearch.training.layers import Block, layers_of
 from actsearch.training.stack import StackedTrials
 
 # Learned and stochastic ones among them, and one that comes twice.
 FAMILIES = ["relu", "prelu", "rrelu", "gelu", "relu", "swish"]
+# Blocks of their own (four and more), and what is run together before, between and after them.
+RUNS = ["relu", "gelu", "prelu", "prelu", "prelu", "prelu", "elu", "rrelu", "rrelu", "rrelu", "rrelu", "rrelu", "tanh"]
 VECTOR, IMAGE, SEQUENCE = (InputSpec("image", s, 5) for s in ((3, 4, 4), (3, 8, 8), (2, 12)))
 
 
-def stack(architecture: str, spec: InputSpec, parameters: dict[str, Any], task: Any) -> StackedTrials:
-    candidates = [Candidate({"network": ActivationSpec(family=name)}, 0.01, 0.0, 0.9) for name in FAMILIES]
+def stack(
+    architecture: str, spec: InputSpec, parameters: dict[str, Any], task: Any, families: list[str] = FAMILIES
+) -> StackedTrials:
+    candidates = [Candidate({"network": ActivationSpec(family=name)}, 0.01, 0.0, 0.9) for name in families]
     modules = [build_module(architecture, parameters, spec, c.activations, seed) for seed, c in enumerate(candidates)]
     return StackedTrials(modules, candidates, task, Training(optimizer="sgd"), device=torch.device("cpu"), piece=7)
 
@@ -47,8 +51,44 @@ def stack(architecture: str, spec: InputSpec, parameters: dict[str, Any], task: 
 def test_written_out_and_vmapped_networks_take_the_same_steps(
     architecture: str, spec: InputSpec, parameters: dict[str, Any]
 ) -> None:
-    task = get_task("digits")
-    written, vmapped = (stack(architecture, spec, parameters, task) for _ in range(2))
+    assert_same_steps(*(stack(architecture, spec, parameters, get_task("digits")) for _ in range(2)), spec)
+
+
+@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
+def test_convolutions_in_blocks_take_the_same_steps(norm: str) -> None:
+    parameters = {"channels": 4, "norm": norm, "dropout": 0.3}
+    written, vmapped = (stack("convnet", IMAGE, parameters, get_task("digits"), RUNS) for _ in range(2))
+    assert [(block.rows, block.channels_last) for block in written._blocks] == [
+        (range(2), False),
+        (range(2, 6), True),
+        (range(6, 7), False),
+        (range(7, 12), True),
+        (range(12, 13), False),
+    ]
+    assert_same_steps(written, vmapped, IMAGE)
+    for trials in (written, vmapped):
+        trials.keep([0, 3, 4, 6, 7, 8, 9, 10])
+    assert [len(block) for block in written._blocks] == [4, 4]
+    assert_same_steps(written, vmapped, IMAGE)
+
+
+def test_blocks_end_where_every_site_begins_another_activation() -> None:
+    spec = InputSpec("image", (1, 8, 8), 5)
+    late = ["relu"] * 4 + ["gelu"] * 8
+    candidates = [
+        Candidate({"network": ActivationSpec(family=n), "stage1": ActivationSpec(family=m)}, 0.01, 0.0, 0.9)
+        for n, m in zip(["relu"] * 8 + ["gelu"] * 4, late, strict=True)
+    ]
+    modules = [build_module("convnet", {"channels": 4}, spec, c.activations, 0) for c in candidates]
+    task, training = get_task("digits"), Training(optimizer="sgd")
+
+    trials = StackedTrials(modules, candidates, task, training, device=torch.device("cpu"), piece=7)
+
+    assert trials._blocks == [Block(range(12))]
+
+
+def assert_same_steps(written: StackedTrials, vmapped: StackedTrials, spec: InputSpec) -> None:
+    """Three steps and an evaluation, written out and under vmap."""
     assert written._layers is not None
     vmapped._layers = None
     part = (torch.randn(20, *spec.shape), torch.randint(0, 5, (20,)))
@@ -70,7 +110,9 @@ def test_layers_before_the_first_weights_are_shared_until_they_differ(size: int)
     assert chain is not None
     x = torch.randn(size, 2, 3)
 
-    out = chain({"1.1.weight": torch.ones(4, 6), "1.1.bias": torch.arange(4.0).repeat(6, 1).T}, {}, x, 4)
+    out = chain(
+        {"1.1.weight": torch.ones(4, 6), "1.1.bias": torch.arange(4.0).repeat(6, 1).T}, {}, x, [Block(range(4))]
+    )
 
     assert out.shape == (4, size, 6)
     torch.testing.assert_close(out[3], nn.functional.layer_norm(x.flatten(1), [6]) + 3)
