@@ -16,7 +16,7 @@ from actsearch.training.layers import UNITS, is_chain
 # Measured on one CPU thread (AMD EPYC with AVX-512), batches of 64, eight families mixed, SGD; the thread's own best
 # milliseconds a trial-step, plain against stacked: mlp of width 32 (5 k numbers a trial) 0.24 against 0.08 at K = 64;
 # width 64 (13 k) 0.27 and 0.17; width 128 (44 k) 0.38 and 0.45; width 256 (150 k) 0.79 and 1.35 at 16, 2.8 at 64;
-# convnet of 8 channels (5 k) 1.3 and 1.0. From some 30 k numbers a trial on, plain training is as fast: its products
+# convnet of 8 channels (5 k) 1.5 and 0.74. From some 30 k numbers a trial on, plain training is as fast: its products
 # fill the core, while a stack's parameters and gradients leave the caches between two steps. Below 8 trials the cost of
 # calling the stacked operations eats the gain. Networks that need `vmap` gain nothing: vit of width 32 3.8 and
 # 4.2, resnet of 8 channels 3.2 and 3.6 at 16. Units of more than one number gain in an mlp, 2.1 (crelu) to 3.2 times
