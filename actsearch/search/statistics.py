@@ -286,12 +286,21 @@ def in_words(comparison: Comparison, outcome: Outcome, metric: str, level: float
     mean = scale * comparison.difference
     if outcome is Outcome.no_difference:
         said = f"{number(mean)}{unit}, {100 * level:g}% {number(low)} to {number(high)}"
-        return f"no difference shown ({said}; better on {comparison.wins} of {comparison.pairs} seeds)"
+        seeds = f"better on {comparison.wins} of {comparison.pairs} seeds"
+        return f"no difference shown ({said}; {seeds}{_why_not(comparison, level)})"
     wins = comparison.wins
     if outcome is Outcome.worse:
         mean, low, high, wins = -mean, -high, -low, comparison.losses
     interval = f"{100 * level:g}% {number(low)} to {number(high)}"
     return f"{outcome.value} by {number(mean)}{unit}, {interval}, on {wins} of {comparison.pairs} seeds"
+
+
+def _why_not(comparison: Comparison, level: float) -> str:
+    """What keeps a comparison from showing a difference, where the interval does not say so."""
+    if 2.0 * 2.0**-comparison.pairs > 1 - level:  # the smallest p that the exact test can give
+        return f"; {comparison.pairs} seeds are too few to show any"
+    low, high = comparison.interval
+    return "; not enough, corrected for several comparisons and looks" if low * high > 0 else ""
 
 
 def _fixed(value: float) -> str:

@@ -211,3 +211,15 @@ def test_words() -> None:
     )
     assert in_words(worse, Outcome.worse, "accuracy", 0.95) == "worse by 2.0 points, 95% 1.9 to 2.1, on 10 of 10 seeds"
     assert in_words(noise, Outcome.no_difference, "mse", 0.9).startswith("no difference shown (-0.167 in mse, 90% -")
+
+
+def test_words_say_why_nothing_is_shown_where_the_interval_would_have_shown_it() -> None:
+    few = compare([0.62, 0.63, 0.61], [0.6, 0.6, 0.6])
+    unsure = compare([0.6 + step for step in (0.01, 0.02, 0.012, 0.03, 0.015, -0.001)], [0.6] * 6)
+    around_zero = compare([0.6 + step for step in (0.01, -0.02, 0.012, -0.03, 0.015, -0.01)], [0.6] * 6)
+
+    said = [in_words(found, Outcome.no_difference, "accuracy", 0.95) for found in (few, unsure, around_zero)]
+
+    assert said[0].endswith("better on 3 of 3 seeds; 3 seeds are too few to show any)")
+    assert said[1].endswith("better on 5 of 6 seeds; not enough, corrected for several comparisons and looks)")
+    assert said[2].endswith("better on 3 of 6 seeds)")
