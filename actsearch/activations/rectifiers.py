@@ -77,7 +77,6 @@ def prelu(x: Tensor, slope: float | Tensor) -> Tensor:
     monotone=True,
     stochastic=True,
     quantisation_friendly=True,
-    torch_module="nn.RReLU({lower}, {upper})",
 )
 def rrelu(x: Tensor, lower: float | Tensor, upper: float | Tensor, training: bool = False) -> Tensor:
     """Leaky rectifier with a random slope for every element while training."""

@@ -54,11 +54,11 @@ def squareplus(x: Tensor, b: float | Tensor) -> Tensor:
     smooth=True,
     monotone=True,
     cost="composite",
-    torch_module="nn.LogSigmoid()",
 )
 def log_sigmoid(x: Tensor) -> Tensor:
     """Logarithm of the logistic function: softplus turned by half a circle."""
-    return F.logsigmoid(x)
+    # nn.LogSigmoid is exported to ONNX as ln(sigmoid(x)), which is -inf from -48 on.
+    return -F.softplus(-x)
 
 
 @family(

@@ -100,6 +100,8 @@ class NoisyActivation(SiteActivation):
 
     def forward(self, x: Tensor) -> Tensor:
         """f(x), of the shape and type of `x`."""
+        if not self.training:  # draws nothing, and an exporter could not follow the generators
+            return super().forward(x)
         with site_noise(self.site, x.device):
             return super().forward(x)
 

@@ -91,7 +91,7 @@ MEANING: dict[str, Callable[..., Any]] = {
     "^2": np.square,
     "^3": lambda a: a * a * a,
     "abs": np.abs,
-    "sqrt": lambda a: np.sqrt(np.abs(a) + 1e-8),
+    "sqrt": lambda a: np.sqrt(np.abs(a) + 2e-8),
     "exp": lambda a: np.exp(np.minimum(a, 20)),
     "log1p": lambda a: np.log1p(np.abs(a)),
     "sin": np.sin,

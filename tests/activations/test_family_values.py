@@ -49,6 +49,7 @@ def blended(x: Any, weights: Any) -> Any:
 
 
 PUBLISHED: dict[str, Callable[..., Any]] = {
+    "rrelu": lambda x, lower, upper: np.where(x > 0, x, (lower + upper) / 2 * x),
     "capped_relu": lambda x, cap: np.clip(x, 0, cap),
     "shifted_relu": lambda x, shift, offset: np.maximum(x - shift, 0) + offset,
     "squared_relu": lambda x: relu(x) ** 2,
@@ -85,6 +86,7 @@ PUBLISHED: dict[str, Callable[..., Any]] = {
     "isru": lambda x, alpha: x / np.sqrt(1 + alpha * x**2),
     "isrlu": lambda x, alpha: np.where(x >= 0, x, x / np.sqrt(1 + alpha * x**2)),
     "shifted_softplus": lambda x, beta: (soft(beta * x) - np.log(2)) / beta,
+    "log_sigmoid": lambda x: -soft(-x),
     "squareplus": lambda x, b: (x + np.sqrt(x**2 + b)) / 2,
     "sine": lambda x, omega: np.sin(omega * x),
     "finer": lambda x, omega: np.sin(omega * (np.abs(x) + 1) * x),

@@ -1,7 +1,8 @@
 """What an expression may be made of: the whitelist of operators, each as a function and as PyTorch source.
 
 All are total: where mathematics has no answer (a root of a negative number, a division by zero, a huge exponential)
-they give the nearest finite one, so that no tree of them produces NaN from moderate inputs.
+they give the nearest finite one, so that no tree of them produces NaN from moderate inputs. The root's 2e-8 keeps its
+slope finite; the ONNX exporter takes a summand of up to 1e-8 for zero and drops it.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ POWERS = {
 }
 FUNCTIONS = {
     "abs": Operator(1, torch.abs, "torch.abs({0})", "|a|"),
-    "sqrt": Operator(1, lambda a: torch.sqrt(a.abs() + 1e-8), "torch.sqrt(torch.abs({0}) + 1e-8)", "sqrt(|a|)"),
+    "sqrt": Operator(1, lambda a: torch.sqrt(a.abs() + 2e-8), "torch.sqrt(torch.abs({0}) + 2e-8)", "sqrt(|a|)"),
     "exp": Operator(
         1, lambda a: torch.exp(a.clamp(max=20)), "torch.exp(torch.clamp({0}, max=20))", "exp(a), a at most 20"
     ),
