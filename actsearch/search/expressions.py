@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from actsearch.activations import EXPRESSION, GRAMMAR, expression_family
+from actsearch.activations import EXPRESSION, GRAMMAR, expression_family, fingerprint, get_family
 from actsearch.errors import FieldProblem, InvalidRequest
-from actsearch.schemas import FamilyChoice
-from actsearch.space import chosen_grammar
+from actsearch.schemas import ActivationSpec, FamilyChoice, FamilyTags
+from actsearch.space import choice_label, chosen_families, chosen_grammar
 
 
 def expression_problems(field: str, choice: FamilyChoice) -> Iterator[FieldProblem]:
@@ -36,3 +36,51 @@ def _check(choice: FamilyChoice) -> None:
         raise InvalidRequest(FieldProblem("expression", "say which, such as max(x, 0) * sigmoid(beta * x)"))
     elif choice.name == EXPRESSION:
         expression_family(choice.expression or "")
+
+
+def same_function_problems(field: str, choices: Sequence[FamilyChoice | FamilyTags]) -> Iterator[FieldProblem]:
+    """Expressions that compute what another choice does, neither leaving anything to be searched.
+
+    They would be one candidate under two names, and each a finalist's place less.
+
+    Args:
+        field: where the choices are in the request, `space.families`.
+        choices: checked by themselves.
+    """
+    written = [(i, c) for i, c in enumerate(choices) if isinstance(c, FamilyChoice) and c.expression is not None]
+    if not written:
+        return
+    known: dict[str, str] = {}
+    for choice in chosen_families(choices):
+        function = None if choice.expression is not None else _function(choice)
+        if function is not None:
+            known.setdefault(function, choice.name)
+    for i, choice in written:
+        function, label = _function(choice), choice_label(choice)
+        if function is None:
+            continue
+        other = known.setdefault(function, label)
+        if other != label:
+            message = f"{label} is the same function as {other}, which is searched too; leave one out"
+            yield FieldProblem(f"{field}.{i}.expression", message)
+
+
+def _function(choice: FamilyChoice) -> str | None:
+    """The fingerprint of a choice that is one activation; None if it is several."""
+    if choice.name == GRAMMAR:
+        return None
+    family = get_family(choice.name) if choice.expression is None else expression_family(choice.expression)
+    given = {name: value for name, value in choice.parameters.items() if isinstance(value, int | float)}
+    searched = {name for name, parameter in family.parameters.items() if parameter.searched}
+    if len(given) < len(choice.parameters) or searched - given.keys():
+        return None
+    return fingerprint(
+        ActivationSpec.model_validate(
+            {
+                "family": choice.name,
+                "parameters": given,
+                "learned": choice.learned,
+                "expression": None if choice.expression is None else family.formula,
+            }
+        )
+    )

@@ -32,7 +32,7 @@ from actsearch.schemas import (
 from actsearch.schemas.samplers import GridSampler
 from actsearch.search.constraints import parameter_count
 from actsearch.search.exhaustive import discrete_space, sampler_problems
-from actsearch.search.expressions import expression_problems
+from actsearch.search.expressions import expression_problems, same_function_problems
 from actsearch.search.objectives import objective_problems, objectives_of
 from actsearch.space import (
     EVERYWHERE,
@@ -338,8 +338,22 @@ def _fit_problems(
 
 
 def _space_problems(request: JobRequest, architecture: Architecture) -> Iterator[FieldProblem]:
+    choices = _choices(request)
+    yield from list(_choice_problems(choices)) or same_function_problems("space.families", choices)
+    declared = {info.name: info for info in architecture.parameters}
+    for name, searched in request.space.architecture.items():
+        yield from _architecture_problems(f"space.architecture.{name}", name, searched, declared)
+    for name, searched in request.space.training.items():
+        low, high = _TRAINING_LIMITS[name]
+        yield from _limit_problems(f"space.training.{name}", searched, low, high, open_low=name in _ABOVE_ZERO)
+        if name == "momentum" and request.training.optimizer != "sgd":
+            yield FieldProblem("space.training.momentum", "only sgd has a momentum; set training.optimizer to sgd")
+
+
+def _choice_problems(choices: Sequence[FamilyChoice | FamilyTags]) -> Iterator[FieldProblem]:
     seen: set[str] = set()
-    for i, choice in enumerate(_choices(request)):
+    listed = {choice.name for choice in chosen_families(choices)}
+    for i, choice in enumerate(choices):
         if isinstance(choice, FamilyTags):
             continue
         label = choice_label(choice)
@@ -349,18 +363,10 @@ def _space_problems(request: JobRequest, architecture: Architecture) -> Iterator
         if choice.name == GRAMMAR:
             continue
         other = None if choice.expression else families()[choice.name].alias_of
-        if other in {c.name for c in chosen_families(request.space.families)}:
+        if other in listed:
             message = f"{choice.name} is another name of {other}, which is listed too; leave one out"
             yield FieldProblem(f"space.families.{i}.name", message)
         yield from _family_problems(f"space.families.{i}", choice)
-    declared = {info.name: info for info in architecture.parameters}
-    for name, searched in request.space.architecture.items():
-        yield from _architecture_problems(f"space.architecture.{name}", name, searched, declared)
-    for name, searched in request.space.training.items():
-        low, high = _TRAINING_LIMITS[name]
-        yield from _limit_problems(f"space.training.{name}", searched, low, high, open_low=name in _ABOVE_ZERO)
-        if name == "momentum" and request.training.optimizer != "sgd":
-            yield FieldProblem("space.training.momentum", "only sgd has a momentum; set training.optimizer to sgd")
 
 
 def _family_problems(field: str, choice: FamilyChoice) -> Iterator[FieldProblem]:

@@ -211,3 +211,44 @@ def test_layers_of_the_deepest_network_have_a_choice_each() -> None:
         )
     )
     assert list(prepared.space.groups) == [f"layer{i}" for i in range(1, 6)]
+
+
+def _listed(*choices: Any) -> dict[str, Any]:
+    return {"families": [c if isinstance(c, dict) else {"name": c} for c in choices]}
+
+
+def _written(text: str, **parameters: Any) -> dict[str, Any]:
+    return {"name": "expression", "expression": text, "parameters": parameters}
+
+
+@pytest.mark.parametrize(
+    ("space", "field", "words"),
+    [
+        (_listed("relu", _written("max(x, 0)")), 1, "max(x, 0) is the same function as relu"),
+        (_listed(_written("sigmoid(x) * x"), "silu"), 0, "is the same function as silu"),
+        (_listed({"tag": "smooth"}, _written("x * sigmoid(x)")), 1, "is the same function as silu"),
+        (_listed("gelu", _written("max(x, 0)"), _written("max(0 * x, x)")), 2, "is the same function as max(x, 0)"),
+        (_listed(_written("max(x, c)", c=0), _written("max(x, 0)")), 1, "is the same function as max(x, c)"),
+    ],
+)
+def test_an_expression_that_computes_what_another_choice_does_is_refused(
+    space: dict[str, Any], field: int, words: str
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        prepare(JobRequest.model_validate({"task": "digits", "space": space}))
+
+    (problem,) = caught.value.problems
+    assert problem.field == f"space.families.{field}.expression"
+    assert words in problem.message
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        _listed("silu", _written("x * sigmoid(beta * x)", beta={"low": 0.5, "high": 2.0})),
+        _listed("silu", "swish", _written("x * sigmoid(2 * x)")),
+        _listed("relu", {**_written("max(x, c * x)", c=0.0), "learned": "scalar"}),
+    ],
+)
+def test_expressions_that_are_equal_at_a_point_or_at_first_only_stay(space: dict[str, Any]) -> None:
+    prepare(JobRequest.model_validate({"task": "digits", "space": space}))
