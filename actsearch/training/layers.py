@@ -4,7 +4,7 @@
 linear layers as batched matrix products, convolutions as grouped ones, BatchNorm over the channels of all trials.
 Signals are (K, B, ...) whatever their strides; before the first weights all trials share one (B, ...).
 
-On a CPU, networks of two-dimensional convolutions run family by family with the channels innermost: torch's
+On a CPU, networks of convolutions run family by family with the channels innermost: torch's
 convolutions and pools are faster so.
 """
 
@@ -48,7 +48,7 @@ class Block:
 
     Args:
         rows: where in the stack.
-        channels_last: two-dimensional signals have their channels innermost in memory.
+        channels_last: convolutions take and give signals whose channels are innermost in memory.
     """
 
     rows: range
@@ -103,13 +103,13 @@ class Layers:
 
 
 def blocks_of(template: nn.Module, trials: int, device: torch.device) -> list[Block]:
-    """How a stack of K trials runs: all together, but for two-dimensional convolutions on a CPU.
+    """How a stack of K trials runs: all together, but for convolutions on a CPU.
 
     There four and more trials that share their activation at every site are a block of their own, channels last; what
     lies between is run together as it is: parts of the innermost axis are slow to split and to join.
     """
     sites = [module for module in template.modules() if isinstance(module, StackedSite)]
-    convolved = any(isinstance(module, nn.Conv2d) for module in template.modules())
+    convolved = any(isinstance(module, nn.Conv1d | nn.Conv2d) for module in template.modules())
     if device.type != "cpu" or not convolved or not sites:
         return [Block(range(trials))]
     starts = [{group.start for group in site.groups} for site in sites]
@@ -197,7 +197,7 @@ def _average_pool(module: nn.Module) -> Layer:
         if signal.shared:
             return Signal(module(signal.value), shared=True)
         x = _trials_inside(signal.value)
-        if not (block.channels_last and x.dim() == 4):
+        if not block.channels_last:
             return Signal(_trials_outside(module(x), len(block)), shared=False)
         places = x.flatten(2).transpose(1, 2)  # (B, places, K C)
         # A product, not a mean, so that the gradient lies as x does; else everything below would run across memory.
@@ -241,14 +241,25 @@ def _convolution(module: nn.Module) -> Layer | None:
 
     def layer(signal: Signal, weights: Weights, block: Block) -> Signal:
         x = signal.value if signal.shared else _trials_inside(signal.value)
-        if block.channels_last and x.dim() == 4:
-            x = _with_channels_last(x)
         weight = weights("weight").flatten(0, 1)  # (K out, in, *kernel)
         bias = weights("bias").flatten() if biased else None
-        out = convolve(x, weight, bias, groups=1 if signal.shared else len(block), **settings)  # type: ignore[arg-type]
+        groups = 1 if signal.shared else len(block)
+        if not block.channels_last:
+            out = convolve(x, weight, bias, groups=groups, **settings)  # type: ignore[arg-type]
+        elif x.dim() == 4:
+            out = F.conv2d(_with_channels_last(x), weight, bias, groups=groups, **settings)  # type: ignore[arg-type]
+        else:  # torch knows of innermost channels in two dimensions only
+            x, weight = _with_channels_last(x.unsqueeze(2)), weight.unsqueeze(2)
+            out = F.conv2d(x, weight, bias, groups=groups, **_in_two_dimensions(module)).squeeze(2)
         return Signal(_trials_outside(out, len(block)), shared=False)
 
     return layer
+
+
+def _in_two_dimensions(module: nn.Conv1d | nn.Conv2d) -> dict[str, Any]:
+    """Settings of a convolution over one row."""
+    padding = module.padding if isinstance(module.padding, str) else (0, *module.padding)
+    return {"stride": (1, *module.stride), "padding": padding, "dilation": (1, *module.dilation)}
 
 
 def _max_pool(module: nn.Module) -> Layer | None:

@@ -54,10 +54,11 @@ def test_written_out_and_vmapped_networks_take_the_same_steps(
     assert_same_steps(*(stack(architecture, spec, parameters, get_task("digits")) for _ in range(2)), spec)
 
 
+@pytest.mark.parametrize("spec", [IMAGE, SEQUENCE], ids=["image", "sequence"])
 @pytest.mark.parametrize("norm", ["none", "batch", "layer"])
-def test_convolutions_in_blocks_take_the_same_steps(norm: str) -> None:
+def test_convolutions_in_blocks_take_the_same_steps(norm: str, spec: InputSpec) -> None:
     parameters = {"channels": 4, "norm": norm, "dropout": 0.3}
-    written, vmapped = (stack("convnet", IMAGE, parameters, get_task("digits"), RUNS) for _ in range(2))
+    written, vmapped = (stack("convnet", spec, parameters, get_task("digits"), RUNS) for _ in range(2))
     assert [(block.rows, block.channels_last) for block in written._blocks] == [
         (range(2), False),
         (range(2, 6), True),
@@ -65,11 +66,11 @@ def test_convolutions_in_blocks_take_the_same_steps(norm: str) -> None:
         (range(7, 12), True),
         (range(12, 13), False),
     ]
-    assert_same_steps(written, vmapped, IMAGE)
+    assert_same_steps(written, vmapped, spec)
     for trials in (written, vmapped):
         trials.keep([0, 3, 4, 6, 7, 8, 9, 10])
     assert [len(block) for block in written._blocks] == [4, 4]
-    assert_same_steps(written, vmapped, IMAGE)
+    assert_same_steps(written, vmapped, spec)
 
 
 def test_blocks_end_where_every_site_begins_another_activation() -> None:
