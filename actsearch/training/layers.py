@@ -106,11 +106,13 @@ def blocks_of(template: nn.Module, trials: int, device: torch.device) -> list[Bl
     """How a stack of K trials runs: all together, but for convolutions on a CPU.
 
     There four and more trials that share their activation at every site are a block of their own, channels last; what
-    lies between is run together as it is: parts of the innermost axis are slow to split and to join.
+    lies between is run together as it is: parts of the innermost axis are slow to split and to join. Units of more than
+    one number run under `vmap`, where a site has all of its trials.
     """
-    sites = [module for module in template.modules() if isinstance(module, StackedSite)]
-    convolved = any(isinstance(module, nn.Conv1d | nn.Conv2d) for module in template.modules())
-    if device.type != "cpu" or not convolved or not sites:
+    parts = list(template.modules())
+    sites = [part for part in parts if isinstance(part, StackedSite)]
+    convolved = any(isinstance(part, nn.Conv1d | nn.Conv2d) for part in parts)
+    if device.type != "cpu" or not convolved or not sites or any(isinstance(part, UNITS) for part in parts):
         return [Block(range(trials))]
     starts = [{group.start for group in site.groups} for site in sites]
     cuts = [*sorted(set.intersection(*starts)), trials]

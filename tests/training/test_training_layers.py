@@ -73,6 +73,12 @@ def test_convolutions_in_blocks_take_the_same_steps(norm: str, spec: InputSpec) 
     assert_same_steps(written, vmapped, spec)
 
 
+@pytest.mark.parametrize("unit", ["crelu", "glu", "frelu"])
+def test_units_of_convolutions_take_the_same_steps_in_runs_of_a_family(unit: str) -> None:
+    parameters = {"channels": 4, "norm": "batch", "unit": unit}
+    assert_same_steps(*(stack("convnet", IMAGE, parameters, get_task("digits"), RUNS) for _ in range(2)), IMAGE)
+
+
 def test_blocks_end_where_every_site_begins_another_activation() -> None:
     spec = InputSpec("image", (1, 8, 8), 5)
     late = ["relu"] * 4 + ["gelu"] * 8
