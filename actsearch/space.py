@@ -223,7 +223,17 @@ def _suggest_activation(trial: Trial, space: Space, group: str) -> ActivationSpe
     family = space.families[name]
     if family.grammar is not None:
         return _suggest_expression(trial, prefix, family.grammar, family.learned)
-    searched = {n: float(_suggest(trial, f"{prefix}{name}.{n}", d)) for n, d in family.searched.items()}
+    return _spec(family, {n: float(_suggest(trial, f"{prefix}{name}.{n}", d)) for n, d in family.searched.items()})
+
+
+def only_activation(choice: FamilyChoice) -> ActivationSpec | None:
+    """The activation of a checked choice that leaves nothing to be searched; None if there are several."""
+    family = _choice_space(choice)
+    return None if family.grammar is not None or family.searched else _spec(family, {})
+
+
+def _spec(family: FamilySpace, searched: Mapping[str, float]) -> ActivationSpec:
+    """The activation with the values that are fixed and these."""
     values = {**family.fixed, **searched}
     declared = get_family(family.name) if family.expression is None else expression_family(family.expression)
     return ActivationSpec.model_validate(

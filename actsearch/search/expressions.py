@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from actsearch.activations import EXPRESSION, GRAMMAR, expression_family, fingerprint, get_family
+from actsearch.activations import EXPRESSION, GRAMMAR, expression_family, fingerprint
 from actsearch.errors import FieldProblem, InvalidRequest
-from actsearch.schemas import ActivationSpec, FamilyChoice, FamilyTags
-from actsearch.space import choice_label, chosen_families, chosen_grammar
+from actsearch.schemas import FamilyChoice, FamilyTags
+from actsearch.space import choice_label, chosen_families, chosen_grammar, only_activation
 
 
 def expression_problems(field: str, choice: FamilyChoice) -> Iterator[FieldProblem]:
@@ -67,20 +67,5 @@ def same_function_problems(field: str, choices: Sequence[FamilyChoice | FamilyTa
 
 def _function(choice: FamilyChoice) -> str | None:
     """The fingerprint of a choice that is one activation; None if it is several."""
-    if choice.name == GRAMMAR:
-        return None
-    family = get_family(choice.name) if choice.expression is None else expression_family(choice.expression)
-    given = {name: value for name, value in choice.parameters.items() if isinstance(value, int | float)}
-    searched = {name for name, parameter in family.parameters.items() if parameter.searched}
-    if len(given) < len(choice.parameters) or searched - given.keys():
-        return None
-    return fingerprint(
-        ActivationSpec.model_validate(
-            {
-                "family": choice.name,
-                "parameters": given,
-                "learned": choice.learned,
-                "expression": None if choice.expression is None else family.formula,
-            }
-        )
-    )
+    one = only_activation(choice)
+    return None if one is None else fingerprint(one)

@@ -148,10 +148,6 @@ class StackedTrials:
 
         return torch.vmap(outputs, in_dims=(0, 0, None), randomness="same")(parameters, self._buffers, x)
 
-    @property
-    def _size(self) -> int:
-        return len(self._matrix)
-
     def largest_slopes(self, part: Part) -> dict[str, Tensor]:
         """For each site the largest |f'(x)| of each channel, (K, channels)."""
         return self._observed(part, StackedSite.largest_slopes, torch.maximum)
