@@ -26,6 +26,7 @@ from actsearch.architectures.soft_maximum import DynamicReLU, FunnelReLU, MetaAC
 from actsearch.architectures.units import GLU, CReLU, Maxout
 from actsearch.training.build import SiteActivation
 from actsearch.training.precision import mixed_under_vmap
+from actsearch.training.products import affine
 from actsearch.training.sites import StackedSite
 
 UNITS = (GLU, Maxout, CReLU, MetaACON, DynamicReLU, FunnelReLU)
@@ -222,13 +223,12 @@ def _linear(module: nn.Module) -> Layer:
         x, weight = signal.value, weights("weight")  # (K, out, in)
         if signal.shared and x.dim() == 2:  # one product for all trials
             flat = weight.flatten(0, 1)  # (K out, in)
-            together = torch.addmm(weights("bias").reshape(-1, 1), flat, x.t()) if biased else flat @ x.t()
+            together = affine(flat, x.t(), weights("bias").flatten() if biased else None)
             return Signal(together.view(len(block), -1, len(x)).transpose(1, 2), shared=False)
         x = _unshared(signal, len(block))
         columns = x.flatten(1, -2).transpose(1, 2)  # (K, in, B ...)
         # The samples innermost: products, biases and a softmax over few classes vectorise along them.
-        out = torch.baddbmm(weights("bias").unsqueeze(2), weight, columns) if biased else torch.bmm(weight, columns)
-        out = out.transpose(1, 2)  # (K, B ..., out)
+        out = affine(weight, columns, weights("bias") if biased else None).transpose(1, 2)  # (K, B ..., out)
         return Signal(out.unflatten(1, x.shape[1:-1]) if x.dim() > 3 else out, shared=False)
 
     return layer

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from actsearch.processor import blas_environment
 from actsearch_workers.messages import Broken, Done, Drain, Ready, Reply, Run, parse_reply, to_line
 
 log = structlog.get_logger()
@@ -50,11 +51,13 @@ class DeviceProcess:
         # another device's process); on two busy cores that made training five times slower.
         environment = (
             {"OMP_WAIT_POLICY": "PASSIVE"}
+            | blas_environment()
             | os.environ
             | {
                 "ACTSEARCH_DATABASE_URL": self.database_url,
                 "OMP_NUM_THREADS": str(self.threads),
                 "MKL_NUM_THREADS": str(self.threads),
+                "OPENBLAS_NUM_THREADS": str(self.threads),
             }
         )
         self._process = await asyncio.create_subprocess_exec(
