@@ -86,8 +86,7 @@ def as_a_cohort(engine: Engine, storage: OptunaStorage, study: optuna.Study, job
     """A cohort's life as our runners write it: claims and learning curves beside what Optuna knows."""
     with engine.begin() as connection:
         claimed = claims.claim(connection, job, 1, "benchmark", COHORT)
-    ids = [claim.trial_id for claim in claimed]
-    with storage.batch(ids):
+    with storage.batch(claims.attempts(claimed)):
         trials = [Trial(study, claim.trial_id) for claim in claimed]
         values = [suggest(trial) for trial in trials]
     activation = {"network": {"family": "leaky_relu", "parameters": {"slope": 0.1}}}
@@ -99,7 +98,7 @@ def as_a_cohort(engine: Engine, storage: OptunaStorage, study: optuna.Study, job
             reports = [claims.Report(claim, step, m) for claim, m in zip(claimed, metrics, strict=True)]
             claims.report(connection, reports)
             jobs.get_state(connection, job)
-        with storage.batch(ids):
+        with storage.batch(claims.attempts(claimed)):
             for trial, value in zip(trials, values, strict=True):
                 trial.report(value / step, step)
             if step == STEPS[-1]:

@@ -7,7 +7,7 @@ runner that was given up for dead cannot touch a trial that went to another one 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -197,6 +197,11 @@ def finish(connection: Connection, finishes: Sequence[Finish]) -> set[int]:
     return set(connection.execute(text(_FINISH), {"rows": encode(rows)}).scalars())
 
 
+def attempts(claimed: Iterable[Claim]) -> dict[int, int]:
+    """Claims as `OptunaStorage.batch` wants them: attempt by id of trial."""
+    return {one.trial_id: one.attempt for one in claimed}
+
+
 def _key(claimed: Claim) -> dict[str, Any]:
     return {"id": claimed.trial_id, "attempt": claimed.attempt}
 
@@ -218,31 +223,42 @@ def restart(connection: Connection, claimed: Sequence[Claim]) -> None:
     connection.execute(text(_RESTART), {"rows": json.dumps([_key(one) for one in claimed])})
 
 
+_RELEASE = f"""
+    UPDATE trials t SET state = 'waiting', started_at = NULL, runner = NULL, {_UNREPORTED}
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id bigint, attempt int)
+    WHERE t.id = r.id AND t.attempt = r.attempt AND t.state = 'running'
+"""  # noqa: S608 - a constant of ours
+
+
+def release(connection: Connection, claimed: Sequence[Claim]) -> None:
+    """Return claimed trials to the budget as `give_back` does, by the runner itself: that costs no try."""
+    connection.execute(text(_RELEASE), {"rows": json.dumps([_key(one) for one in claimed])})
+
+
 _GIVE_BACK = f"""
     UPDATE trials SET
-        state = CASE WHEN attempt + :cost > :attempts THEN 'failed' ELSE 'waiting' END,
-        failure_reason = CASE WHEN attempt + :cost > :attempts THEN 'lost' END,
-        failure_detail = CASE WHEN attempt + :cost > :attempts
+        state = CASE WHEN attempt + 1 > :attempts THEN 'failed' ELSE 'waiting' END,
+        failure_reason = CASE WHEN attempt + 1 > :attempts THEN 'lost' END,
+        failure_detail = CASE WHEN attempt + 1 > :attempts
             THEN 'its runner died ' || attempt || ' times while training it' END,
-        finished_at = CASE WHEN attempt + :cost > :attempts THEN now() END,
-        attempt = CASE WHEN attempt + :cost > :attempts THEN attempt ELSE attempt + :cost END,
-        started_at = CASE WHEN attempt + :cost > :attempts THEN started_at END,
+        finished_at = CASE WHEN attempt + 1 > :attempts THEN now() END,
+        attempt = CASE WHEN attempt + 1 > :attempts THEN attempt ELSE attempt + 1 END,
+        started_at = CASE WHEN attempt + 1 > :attempts THEN started_at END,
         runner = NULL, {_UNREPORTED}
     WHERE state = 'running'
 """  # noqa: S608 - a constant of ours
 
 
-def give_back(connection: Connection, runner: int, attempts: int, *, crashed: bool) -> int:
-    """Return a runner's trials to the budget with the same parameters, to be trained again from the start.
+def give_back(connection: Connection, runner: int, attempts: int) -> int:
+    """Return a crashed runner's trials to the budget with the same parameters, to be trained again from the start.
 
     Args:
         attempts: tries a trial has; one whose tries are used up fails with reason `lost`.
-        crashed: whether this try counts (it does not when a worker drains).
 
     Returns:
         How many trials were given back.
     """
-    values = {"runner": runner, "attempts": attempts, "cost": int(crashed)}
+    values = {"runner": runner, "attempts": attempts}
     return connection.execute(text(_GIVE_BACK + " AND runner = :runner"), values).rowcount
 
 
@@ -256,19 +272,20 @@ _ORPHANED = f"""
 
 def give_back_orphans(connection: Connection, attempts: int) -> int:
     """`give_back` for all trials whose runner is no longer at work; returns how many."""
-    return connection.execute(text(_GIVE_BACK + _ORPHANED), {"attempts": attempts, "cost": 1}).rowcount
+    return connection.execute(text(_GIVE_BACK + _ORPHANED), {"attempts": attempts}).rowcount
 
 
 _FAIL_CANCELLED = """
     UPDATE trials t SET state = 'failed', failure_reason = 'cancelled',
-        failure_detail = 'the job was cancelled', finished_at = now()
+        failure_detail = CASE j.state WHEN 'failed' THEN 'the job failed' ELSE 'the job was cancelled' END,
+        finished_at = now()
     FROM jobs j
-    WHERE j.study_id = t.study_id AND j.state = 'cancelled' AND t.state = 'waiting'
+    WHERE j.study_id = t.study_id AND j.state IN ('cancelled', 'failed') AND t.state = 'waiting'
 """
 
 
 def fail_cancelled(connection: Connection) -> int:
-    """Fail waiting trials of cancelled jobs, which no runner will ever take; returns how many."""
+    """Fail waiting trials of jobs that were cancelled or failed, which no runner will ever take; returns how many."""
     return connection.execute(text(_FAIL_CANCELLED)).rowcount
 
 

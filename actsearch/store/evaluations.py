@@ -170,23 +170,35 @@ def _key(claimed: Claimed) -> dict[str, int]:
 
 # --- repair ---------------------------------------------------------------------------------------
 
+_RELEASE = """
+    UPDATE evaluations e SET state = 'waiting', started_at = NULL, runner = NULL
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id bigint, attempt int)
+    WHERE e.id = r.id AND e.attempt = r.attempt AND e.state = 'running'
+"""
+
+
+def release(connection: Connection, claimed: Sequence[Claimed]) -> None:
+    """`claims.release` for claimed evaluations."""
+    connection.execute(text(_RELEASE), {"rows": json.dumps([_key(one) for one in claimed])})
+
+
 _GIVE_BACK = """
     UPDATE evaluations SET
-        state = CASE WHEN attempt + :cost > :attempts THEN 'failed' ELSE 'waiting' END,
-        failure_reason = CASE WHEN attempt + :cost > :attempts THEN 'lost' END,
-        failure_detail = CASE WHEN attempt + :cost > :attempts
+        state = CASE WHEN attempt + 1 > :attempts THEN 'failed' ELSE 'waiting' END,
+        failure_reason = CASE WHEN attempt + 1 > :attempts THEN 'lost' END,
+        failure_detail = CASE WHEN attempt + 1 > :attempts
             THEN 'its runner died ' || attempt || ' times while training it' END,
-        finished_at = CASE WHEN attempt + :cost > :attempts THEN now() END,
-        attempt = CASE WHEN attempt + :cost > :attempts THEN attempt ELSE attempt + :cost END,
-        started_at = CASE WHEN attempt + :cost > :attempts THEN started_at END,
+        finished_at = CASE WHEN attempt + 1 > :attempts THEN now() END,
+        attempt = CASE WHEN attempt + 1 > :attempts THEN attempt ELSE attempt + 1 END,
+        started_at = CASE WHEN attempt + 1 > :attempts THEN started_at END,
         runner = NULL
     WHERE state = 'running'
 """
 
 
-def give_back(connection: Connection, runner: int, attempts: int, *, crashed: bool) -> int:
+def give_back(connection: Connection, runner: int, attempts: int) -> int:
     """`claims.give_back` for a runner's evaluations."""
-    values = {"runner": runner, "attempts": attempts, "cost": int(crashed)}
+    values = {"runner": runner, "attempts": attempts}
     return connection.execute(text(_GIVE_BACK + " AND runner = :runner"), values).rowcount
 
 
@@ -198,18 +210,19 @@ _ORPHANED = f"""
 
 def give_back_orphans(connection: Connection, attempts: int) -> int:
     """`give_back` for all evaluations whose runner is no longer at work; returns how many."""
-    return connection.execute(text(_GIVE_BACK + _ORPHANED), {"attempts": attempts, "cost": 1}).rowcount
+    return connection.execute(text(_GIVE_BACK + _ORPHANED), {"attempts": attempts}).rowcount
 
 
 _FAIL_CANCELLED = """
     UPDATE evaluations e SET state = 'failed', failure_reason = 'cancelled',
-        failure_detail = 'the job was cancelled', finished_at = now()
-    FROM jobs j WHERE j.id = e.job_id AND j.state = 'cancelled' AND e.state = 'waiting'
+        failure_detail = CASE j.state WHEN 'failed' THEN 'the job failed' ELSE 'the job was cancelled' END,
+        finished_at = now()
+    FROM jobs j WHERE j.id = e.job_id AND j.state IN ('cancelled', 'failed') AND e.state = 'waiting'
 """
 
 
 def fail_cancelled(connection: Connection) -> int:
-    """Fail waiting evaluations of cancelled jobs; returns how many."""
+    """Fail waiting evaluations of jobs that were cancelled or failed; returns how many."""
     return connection.execute(text(_FAIL_CANCELLED)).rowcount
 
 

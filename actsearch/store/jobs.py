@@ -136,7 +136,7 @@ _TRANSITION = """
 
 
 def transition(connection: Connection, job_id: UUID, wanted: JobState, reason: str | None = None) -> None:
-    """Bring a job into another state and record the event.
+    """Bring a job into another state and record the event; of one that fails or is cancelled, what waits fails now.
 
     Raises:
         NotFound: no such job.
@@ -148,6 +148,9 @@ def transition(connection: Connection, job_id: UUID, wanted: JobState, reason: s
     values = {"job": job_id, "state": wanted, "reason": reason, "final": wanted in FINAL_STATES}
     connection.execute(text(_TRANSITION), values)
     _record(connection, job_id, wanted, reason)
+    if wanted in (JobState.failed, JobState.cancelled):
+        claims.fail_cancelled(connection)
+        evaluations.fail_cancelled(connection)
 
 
 def cancel(connection: Connection, job_id: UUID) -> None:
@@ -157,8 +160,6 @@ def cancel(connection: Connection, job_id: UUID) -> None:
         NotFound, IllegalTransition: see `transition`.
     """
     transition(connection, job_id, JobState.cancelled, "cancelled on request")
-    claims.fail_cancelled(connection)
-    evaluations.fail_cancelled(connection)
 
 
 def set_verdict(connection: Connection, job_id: UUID, verdict: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -174,25 +174,30 @@ class OptunaStorage(BaseStorage):
     # --- writing trials ---------------------------------------------------------------------------
 
     @contextmanager
-    def batch(self, trial_ids: Sequence[int] = ()) -> Iterator[None]:
+    def batch(self, attempts: Mapping[int, int] | None = None) -> Iterator[set[int]]:
         """Collect what is written to running trials and write it in one statement at the end of the block.
 
-        The block sees what it writes, and everything else as it was when the block first asked for it. What other
-        processes write meanwhile to the same columns of the same trials is overwritten: a batch is for trials that the
-        caller owns. If the block raises, nothing is written.
+        The block sees what it writes, and everything else as it was when the block first asked for it. If the block
+        raises, nothing is written. Nor is anything to a trial of `attempts` that has gone to another runner by then; to
+        other trials, what is written meanwhile to the same columns is overwritten.
 
         Args:
-            trial_ids: of trials that the block is about, read in one statement; others are read as they are needed.
+            attempts: of the claims that the block is about, by id of trial; read in one statement, while other trials
+                are read as they are needed.
+
+        Yields:
+            Ids of those that are still the caller's, and can be written to in the block whatever becomes of them.
         """
         if self._batch is not None:
             raise RuntimeError("a batch is already open")
-        batch = self._batch = _Batch(self._cache.several(trial_ids) if trial_ids else {})
+        attempts = attempts or {}
+        batch = self._batch = _Batch(self._cache.claimed(attempts) if attempts else {})
         try:
-            yield
+            yield set(batch.trials)
         finally:
             self._batch = None
         if batch.changed:
-            rows = [_flushed(batch.trials[trial_id]) for trial_id in sorted(batch.changed)]
+            rows = [_flushed(batch.trials[one]) | {"attempt": attempts.get(one)} for one in sorted(batch.changed)]
             with self._single.connect() as connection:
                 connection.execute(_FLUSH, {"rows": encode(rows)})
 
@@ -376,9 +381,11 @@ _CLAIM_STATE = text(f"{_STATE} id = :id AND state = 'waiting' RETURNING id")
 _FLUSH = text("""
     UPDATE trials t SET params = r.params, distributions = r.distributions, intermediate = r.intermediate,
         user_attrs = r.user_attrs, system_attrs = r.system_attrs
-    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id bigint, params jsonb, distributions jsonb,
-        intermediate jsonb, user_attrs jsonb, system_attrs jsonb)
-    WHERE t.id = r.id AND t.state IN ('running', 'waiting') AND set_config('synchronous_commit', 'off', true) = 'off'
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id bigint, attempt int, params jsonb,
+        distributions jsonb, intermediate jsonb, user_attrs jsonb, system_attrs jsonb)
+    WHERE t.id = r.id AND (t.state = 'running' AND t.attempt = r.attempt
+                           OR t.state IN ('running', 'waiting') AND r.attempt IS NULL)
+        AND set_config('synchronous_commit', 'off', true) = 'off'
 """)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -22,7 +22,12 @@ _NEWS = text(f"""
 """)  # noqa: S608 - a constant of ours
 _STUDY = text("SELECT id FROM studies WHERE id = :study")
 _STUDY_OF = text("SELECT study_id FROM trials WHERE id = :trial")
-_TRIALS = text(f"SELECT {COLUMNS} FROM trials WHERE id = ANY(:trials)")  # noqa: S608 - a constant of ours
+_TRIAL = text(f"SELECT {COLUMNS} FROM trials WHERE id = :trial")  # noqa: S608 - a constant of ours
+_CLAIMED = text(f"""
+    SELECT {COLUMNS} FROM trials
+    JOIN unnest(CAST(:trials AS bigint[]), CAST(:attempts AS int[])) AS claimed(id, attempt) USING (id, attempt)
+    WHERE state = 'running'
+""")  # noqa: S608 - a constant of ours
 
 
 @dataclass
@@ -94,16 +99,19 @@ class TrialCache:
             KeyError: no such trial.
         """
         found = self._finished.get(trial_id)
-        if found is None:
-            found = self.several([trial_id]).get(trial_id)
-        if found is None:
-            raise KeyError(f"there is no trial {trial_id}")
-        return found
-
-    def several(self, trial_ids: Sequence[int]) -> dict[int, FrozenTrial]:
-        """Trials as they are now, read in one statement; by id, those that do not exist left out."""
+        if found is not None:
+            return found
         with self._engine.connect() as connection:
-            rows = connection.execute(_TRIALS, {"trials": list(trial_ids)}).all()
+            row = connection.execute(_TRIAL, {"trial": trial_id}).first()
+        if row is None:
+            raise KeyError(f"there is no trial {trial_id}")
+        return to_frozen(row)
+
+    def claimed(self, attempts: Mapping[int, int]) -> dict[int, FrozenTrial]:
+        """Running trials by id, read in one statement; those whose attempt is not the given one are left out."""
+        values = {"trials": list(attempts), "attempts": list(attempts.values())}
+        with self._engine.connect() as connection:
+            rows = connection.execute(_CLAIMED, values).all()
         return {row[0]: to_frozen(row) for row in rows}
 
     def study_of(self, trial_id: int) -> int:

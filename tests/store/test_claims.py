@@ -110,7 +110,7 @@ def test_given_back_trials_come_first_with_the_same_proposal(engine: Engine, mak
     with engine.begin() as connection:
         proposal = {"network": {"family": "elu", "parameters": {"alpha": 0.5}}}
         claims.propose(connection, [claims.Proposal(claim, "elu", proposal) for claim in taken])
-        assert claims.give_back(connection, 1, attempts=3, crashed=True) == 2
+        assert claims.give_back(connection, 1, attempts=3) == 2
 
     again = _take(engine, job, 2, 3)
 
@@ -122,7 +122,7 @@ def test_a_runner_given_up_for_dead_cannot_write(engine: Engine, make_job) -> No
     job = make_job(1)
     (old,) = _take(engine, job, 1, 1)
     with engine.begin() as connection:
-        claims.give_back(connection, 1, attempts=3, crashed=True)
+        claims.give_back(connection, 1, attempts=3)
     (new,) = _take(engine, job, 2, 1)
     with engine.begin() as connection:
         assert claims.report(connection, [claims.Report(old, 1, {"validation_accuracy": 0.1})]) == set()
@@ -142,7 +142,7 @@ def test_a_trial_whose_tries_are_used_up_fails_as_lost(engine: Engine, make_job)
         (claim,) = _take(engine, job, attempt, 1)
         assert claim.attempt == attempt
         with engine.begin() as connection:
-            claims.give_back(connection, attempt, attempts=3, crashed=True)
+            claims.give_back(connection, attempt, attempts=3)
     (row,) = _rows(engine)
     assert (row.state, row.failure_reason, row.attempt) == ("failed", FailureReason.lost, 3)
     assert _take(engine, job, 9, 1) == []
@@ -150,9 +150,9 @@ def test_a_trial_whose_tries_are_used_up_fails_as_lost(engine: Engine, make_job)
 
 def test_draining_costs_no_try(engine: Engine, make_job) -> None:
     job = make_job(1)
-    _take(engine, job, 1, 1)
+    taken = _take(engine, job, 1, 1)
     with engine.begin() as connection:
-        claims.give_back(connection, 1, attempts=1, crashed=False)
+        claims.release(connection, taken)
     (claim,) = _take(engine, job, 2, 1)
     assert claim.attempt == 1
 

@@ -98,7 +98,7 @@ def test_whatever_is_written_is_read_back_as_from_memory(
     for place, kind, key, value in written:
         _apply(memory, ids[1][place], kind, key, value)
     if batched:
-        with ours.batch(ids[0][:2]):
+        with ours.batch(dict.fromkeys(ids[0][:2], 1)):
             for place, kind, key, value in written:
                 _apply(ours, ids[0][place], kind, key, value)
             inside = [_seen(trial) for trial in ours.get_all_trials(studies[0])]
@@ -124,7 +124,7 @@ def test_a_batch_is_seen_by_others_when_it_ends_and_costs_one_write(study: optun
     event.listen(engine, "before_cursor_execute", lambda _c, _cur, statement, *_: statements.append(statement))
     storage = study._storage
     assert isinstance(storage, OptunaStorage)
-    with storage.batch([trial._trial_id for trial in trials]):
+    with storage.batch({trial._trial_id: 1 for trial in trials}):
         for trial in trials:
             trial.suggest_float("x", 0, 1)
             trial.report(0.5, 1)
@@ -152,12 +152,28 @@ def test_a_batch_cannot_change_a_finished_trial(study: optuna.Study, engine: Eng
     trial = study.ask()
     storage = study._storage
     assert isinstance(storage, OptunaStorage)
-    with storage.batch([trial._trial_id]):
+    with storage.batch({trial._trial_id: 1}):
         trial.report(0.5, 1)
         OptunaStorage(engine).set_trial_state_values(trial._trial_id, TrialState.COMPLETE, [1.0])
     assert storage.get_trial(trial._trial_id).intermediate_values == {}
     with pytest.raises(optuna.exceptions.UpdateFinishedTrialError), storage.batch():
         storage.set_trial_intermediate_value(trial._trial_id, 2, 0.5)
+
+
+def test_a_batch_leaves_a_claim_alone_that_has_gone_to_another_runner(study: optuna.Study, engine: Engine) -> None:
+    gone, leaves, stays = [study.ask() for _ in range(3)]
+    taken = text("UPDATE trials SET attempt = 2 WHERE id = :id")
+    storage = study._storage
+    assert isinstance(storage, OptunaStorage)
+    with engine.begin() as connection:
+        connection.execute(taken, {"id": gone._trial_id})
+    with storage.batch({trial._trial_id: 1 for trial in (gone, leaves, stays)}) as ours:
+        assert ours == {leaves._trial_id, stays._trial_id}
+        with engine.begin() as connection:
+            connection.execute(taken, {"id": leaves._trial_id})
+        for trial in (leaves, stays):
+            trial.report(0.5, 1)
+    assert [trial.intermediate_values for trial in _as_seen_by_others(study, engine)] == [{}, {}, {1: 0.5}]
 
 
 # --- what a process knows -------------------------------------------------------------------------

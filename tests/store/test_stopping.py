@@ -94,7 +94,7 @@ def test_what_was_given_back_is_still_trained(engine: Engine) -> None:
     first, _ = take(engine, job, 2)
     finish(engine, [first], [0.95])
     with engine.begin() as connection:
-        claims.give_back(connection, 1, attempts=3, crashed=True)
+        claims.give_back(connection, 1, attempts=3)
     assert [claim.number for claim in take(engine, job, 8)] == [1]
     assert ended(engine, job) == ("target", 2)
     with engine.connect() as connection:

@@ -11,17 +11,21 @@ from actsearch_workers.cohorts import Context, Member
 
 
 def admitted(context: Context, members: Sequence[Member]) -> list[Member]:
-    """The members that keep to the constraints; the others are pruned now, and samplers learn by how much."""
+    """The members that keep to the constraints; the others are pruned now, and samplers learn by how much.
+
+    Those that went to another runner are left out.
+    """
     excesses = [violations(context.request, context.prepared.input_spec, member.suggestion) for member in members]
-    with context.storage.batch():
-        for member, excess in zip(members, excesses, strict=True):
+    with context.storage.batch(claims.attempts(member.claim for member in members)) as ours:
+        checked = [(m, excess) for m, excess in zip(members, excesses, strict=True) if m.claim.trial_id in ours]
+        for member, excess in checked:
             for name in excess.keys() - member.trial.constraints.keys():  # a trial given back has them already
                 member.trial.set_constraint(name, excess[name])
-    refused = [_refusal(m, excess) for m, excess in zip(members, excesses, strict=True) if _exceeds(excess)]
+    refused = [_refusal(member, excess) for member, excess in checked if _exceeds(excess)]
     if refused:
         with context.engine.begin() as connection:
             claims.finish(connection, refused)
-    return [member for member, excess in zip(members, excesses, strict=True) if not _exceeds(excess)]
+    return [member for member, excess in checked if not _exceeds(excess)]
 
 
 def _exceeds(excess: Mapping[str, float]) -> bool:

@@ -191,7 +191,7 @@ def _on_rung(context: Context, members: Sequence[Member], rung: Rung) -> list[bo
         raise CohortStopped
     if not _is_reported(context):
         return [m.claim.trial_id in ours for m in at_rung]
-    with context.storage.batch(list(ours)):
+    with context.storage.batch(claims.attempts(m.claim for m in at_rung)) as ours:
         values = [_value(context, metrics) for metrics in rung.metrics]
         for member, value in zip(at_rung, values, strict=True):
             if member.claim.trial_id in ours:

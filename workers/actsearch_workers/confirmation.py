@@ -36,14 +36,19 @@ def go_on(context: Context) -> bool:
     """The next step of a job whose budget has nothing left to claim; whether this runner may find another after it.
 
     Raises:
-        CohortStopped: what was training is to be given back.
+        CohortStopped: the job or the worker stops; what was training has been given back.
     """
     end_search(context)
     claimed = _claim(context)
     if not claimed:
         return False
-    for group in _by_shape(context, claimed):
-        _train(context, group)
+    try:
+        for group in _by_shape(context, claimed):
+            _train(context, group)
+    except CohortStopped:
+        with context.engine.begin() as connection:
+            evaluations.release(connection, claimed)
+        raise
     _conclude(context)
     return True
 

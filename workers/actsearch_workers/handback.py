@@ -7,11 +7,9 @@ from sqlalchemy import Connection
 from actsearch.store import claims, evaluations
 
 
-def give_back(connection: Connection, runner: int, attempts: int, *, crashed: bool) -> int:
-    """Return whatever a runner holds, trials and evaluations; how many there were."""
-    return claims.give_back(connection, runner, attempts, crashed=crashed) + evaluations.give_back(
-        connection, runner, attempts, crashed=crashed
-    )
+def give_back(connection: Connection, runner: int, attempts: int) -> int:
+    """Return whatever a crashed runner held, trials and evaluations; how many there were."""
+    return claims.give_back(connection, runner, attempts) + evaluations.give_back(connection, runner, attempts)
 
 
 def fail_cancelled(connection: Connection) -> int:

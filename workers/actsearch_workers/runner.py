@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import optuna
 from sqlalchemy import Engine
@@ -43,21 +44,21 @@ def run_slice(engine: Engine, order: Run, device: str, control: Control) -> bool
     context = Context(engine, OptunaStorage(engine), prepare(request), order, device, control)
     end = time.monotonic() + order.seconds
     while not control.draining and time.monotonic() < end:
-        members = _claim(context)
+        claimed = _claim(context)
         try:
-            if members:
-                train_members(context, admitted(context, members))
+            if claimed:
+                train_members(context, admitted(context, _proposed(context, claimed)))
             elif not confirmation.go_on(context):
                 return False
         except CohortStopped:
-            _release(context)
+            _release(context, claimed)
     return True
 
 
 def _begin(engine: Engine, order: Run) -> JobRequest | None:
     """Take back what an earlier life of this runner left; the request, if the job may run."""
     with engine.begin() as connection:
-        give_back(connection, order.runner, order.attempts, crashed=True)
+        give_back(connection, order.runner, order.attempts)
         jobs.lock(connection, order.job_id)  # another runner of the job may begin at this very moment
         state, request = jobs.get_request(connection, order.job_id)
         if state == JobState.queued:
@@ -71,18 +72,19 @@ def _begin(engine: Engine, order: Run) -> JobRequest | None:
 # --- claim and propose ----------------------------------------------------------------------------
 
 
-def _claim(context: Context) -> list[Member]:
+def _claim(context: Context) -> list[claims.Claim]:
     # Trial 0's network stands for all: where shapes are searched, `train_members` gives each shape a size of its own.
     shape, request = context.prepared.baseline_architecture, context.request
     size = size_for(context, shape, most_at_once(request.sampler, request.budget.trials))
     _stop_at_regret_bound(context)
     with context.engine.begin() as connection:
-        claimed = claims.claim(connection, context.order.job_id, context.order.runner, context.order.worker, size)
-    if not claimed:
-        return []
+        return claims.claim(connection, context.order.job_id, context.order.runner, context.order.worker, size)
+
+
+def _proposed(context: Context, claimed: Sequence[claims.Claim]) -> list[Member]:
     study = _study(context, claimed[0].number)
-    with context.storage.batch([claim.trial_id for claim in claimed]):
-        members = [_propose(context, study, claim) for claim in claimed]
+    with context.storage.batch(claims.attempts(claimed)) as ours:
+        members = [_propose(context, study, claim) for claim in claimed if claim.trial_id in ours]
     with context.engine.begin() as connection:
         claims.propose(connection, [_proposal(context, member) for member in members])
     return members
@@ -133,8 +135,8 @@ def _proposal(context: Context, member: Member) -> claims.Proposal:
 # --- finish ---------------------------------------------------------------------------------------
 
 
-def _release(context: Context) -> None:
+def _release(context: Context, claimed: Sequence[claims.Claim]) -> None:
     """Give back what the stopped cohort was training; a cancelled job's trials end there."""
     with context.engine.begin() as connection:
-        give_back(connection, context.order.runner, context.order.attempts, crashed=False)
+        claims.release(connection, claimed)  # not all that the runner's id holds: another worker may have it by now
         fail_cancelled(connection)

@@ -76,7 +76,7 @@ def _again(place: Workplace, job_id: UUID, crashes: int = 0, delay: int = 0) -> 
 def _after_crash(place: Workplace, order: Run, crashes: int, what: str) -> None:
     """Give the interrupted trials back and try again; a job whose runners only ever die without a trial fails."""
     with place.engine.begin() as connection:
-        given_back = give_back(connection, order.runner, order.attempts, crashed=True)
+        given_back = give_back(connection, order.runner, order.attempts)
     crashes = 0 if given_back else crashes + 1
     if crashes < MAX_CRASHES:
         _again(place, order.job_id, crashes, delay=min(30, 2**crashes - 1))
