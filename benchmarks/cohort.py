@@ -172,7 +172,9 @@ def serve(pipe: Connection, kind: str, device: str, threads: int) -> None:
             rate(known[1], min(1.0, seconds), device)  # warm up
             pipe.send(None)
             pipe.recv()
-        pipe.send((rate(known[1], seconds, device), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        size = engine_size(row, device) if kind == "cohort" else 1
+        pipe.send((rate(known[1], seconds, device), memory, size))
 
 
 @contextmanager
@@ -200,8 +202,8 @@ class Team:
                 context.Process(target=serve, args=(there, kind, device, threads), daemon=True).start()
                 self._pipes.append(here)
 
-    def measure(self, row: Row, seconds: float) -> tuple[float, float]:
-        """Trial-steps a second of all together, and the peak memory of all in MiB."""
+    def measure(self, row: Row, seconds: float) -> tuple[float, float, int]:
+        """Trial-steps a second of all together, the peak memory of all in MiB, and how many trials each has at once."""
         for pipe in self._pipes:
             pipe.send((row, seconds))
         if row != self._row:
@@ -211,7 +213,7 @@ class Team:
             for pipe in self._pipes:
                 pipe.send(True)
         found = [pipe.recv() for pipe in self._pipes]
-        return sum(one for one, _ in found), sum(memory for _, memory in found)
+        return sum(one for one, _, _ in found), sum(memory for _, memory, _ in found), found[0][2]
 
 
 # --- the measurement ------------------------------------------------------------------------------
@@ -227,7 +229,7 @@ def measured(row: Row, teams: Mapping[str, Team], rounds: int, seconds: float, m
         if name != "cohort"
     }
     return {key: value for key, value in asdict(row).items() if key in ("model", "width", "k", "precision")} | {
-        "size": engine_size(row, device_name()),
+        "size": taken[0]["cohort"][2],
         **{f"steps_per_second_{name}": round(value) for name, value in steps.items()},
         **ratios,
         "fraction_of_matmul_rate": round(steps["cohort"] * flops(row) / matmul, 3),

@@ -80,7 +80,8 @@ def prelu(x: Tensor, slope: float | Tensor) -> Tensor:
 )
 def rrelu(x: Tensor, lower: float | Tensor, upper: float | Tensor, training: bool = False) -> Tensor:
     """Leaky rectifier with a random slope for every element while training."""
-    share = torch.rand_like(x) if training else 0.5
+    # In the order of the axes: `rand_like` draws in the order of x's memory.
+    share = torch.rand(x.shape, dtype=x.dtype, device=x.device) if training else 0.5
     return leaky_relu(x, lower + (upper - lower) * share)
 
 

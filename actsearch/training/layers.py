@@ -21,6 +21,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from actsearch.architectures.convolution import AveragePool
+from actsearch.architectures.coordinate import Scale
 from actsearch.architectures.dropout import Dropout
 from actsearch.architectures.soft_maximum import DynamicReLU, FunnelReLU, MetaACON
 from actsearch.architectures.units import GLU, CReLU, Maxout
@@ -189,6 +190,10 @@ def _identity(module: nn.Module) -> Layer:
     return _each(lambda x, batch: x)
 
 
+def _elementwise(module: nn.Module) -> Layer:
+    return _each(lambda x, batch: module(x))
+
+
 def _flatten(module: nn.Module) -> Layer | None:
     if not isinstance(module, nn.Flatten) or (module.start_dim, module.end_dim) != (1, -1):
         return None
@@ -284,13 +289,17 @@ def _batch_norm(module: nn.Module) -> Layer | None:
         return None
 
     def layer(signal: Signal, weights: Weights, block: Block) -> Signal:
-        x = _trials_inside(_unshared(signal, len(block)))  # (B, K C, ...)
+        x = _unshared(signal, len(block))
+        # As one sample of K C rows where samples are innermost: across memory torch is several times as slow.
+        rows = x.dim() == 3 and x.stride(1) == 1
+        flat = x.transpose(1, 2).reshape(1, -1, x.shape[1]) if rows else _trials_inside(x)  # (1, K C, B), (B, K C, ...)
         mean, variance = weights("running_mean").view(-1), weights("running_var").view(-1)  # (K C,), in place
         scale, shift = weights("weight").flatten(), weights("bias").flatten()
-        out = F.batch_norm(x, mean, variance, scale, shift, module.training, momentum, eps)
+        out = F.batch_norm(flat, mean, variance, scale, shift, module.training, momentum, eps)
         if module.training:
             weights("num_batches_tracked").add_(1)
-        return Signal(_trials_outside(out, len(block)), shared=False)
+        whole = out.view(len(block), -1, x.shape[1]).transpose(1, 2) if rows else _trials_outside(out, len(block))
+        return Signal(whole, shared=False)
 
     return layer
 
@@ -375,6 +384,7 @@ def _against(value: Tensor, x: Tensor, axis: int) -> Tensor:
 
 _KNOWN: Mapping[type[nn.Module], Callable[[nn.Module], Layer | None]] = {
     nn.Identity: _identity,
+    Scale: _elementwise,
     nn.Flatten: _flatten,
     nn.Linear: _linear,
     nn.Conv1d: _convolution,

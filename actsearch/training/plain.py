@@ -29,6 +29,9 @@ class PlainTrial:
     def __init__(self, module: nn.Module, candidate: Candidate, task: Task, training: Training, *, piece: int) -> None:
         self._module, self._task, self._piece = module, task, piece
         device = next(module.parameters()).device
+        if device.type == "cpu" and any(isinstance(part, nn.BatchNorm2d) for part in module.modules()):
+            # oneDNN's convolutions and torch's BatchNorm: 1.04 (32 channels) to 1.12 times (16) as fast on a resnet.
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._forward = in_precision(training.precision, device, module)
         self._clip = training.gradient_clip
         self._rate = candidate.learning_rate

@@ -40,9 +40,14 @@ def affine_by_openblas(weight: Tensor, x: Tensor, bias: Tensor | None) -> Tensor
     return cast("Tensor", _Affine.apply(weight, x, bias))  # type: ignore[no-untyped-call]
 
 
+def multiplies_by_openblas() -> bool:
+    """Whether products in float32 on the CPU are OpenBLAS's in this process, as its threads are now."""
+    return torch.get_num_threads() == 1 and _openblas_is_faster()
+
+
 @cache
-def openblas_is_faster() -> bool:
-    """Whether in this process NumPy's OpenBLAS multiplies faster than torch: see `processor.blas_environment`."""
+def _openblas_is_faster() -> bool:
+    """NumPy's OpenBLAS is told what the processor can do: see `processor.blas_environment`."""
     pools = [pool for pool in threadpool_info() if pool["internal_api"] == "openblas"]
     ready = [pool["num_threads"] == 1 and pool["architecture"] in _AVX512_KERNELS for pool in pools]
     return is_amd_with_avx512() and bool(ready) and all(ready)
@@ -50,7 +55,7 @@ def openblas_is_faster() -> bool:
 
 def _suits_openblas(x: Tensor) -> bool:
     plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-    return plain and torch.get_num_threads() == 1 and openblas_is_faster()
+    return plain and multiplies_by_openblas()
 
 
 class _Affine(torch.autograd.Function):
@@ -76,7 +81,8 @@ class _Affine(torch.autograd.Function):
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
     out = a.new_empty(*a.shape[:-1], b.shape[-1])
-    np.matmul(_array(a), _array(b), out=out.numpy())
+    with np.errstate(all="ignore"):  # a trial that diverges is found by its loss
+        np.matmul(_array(a), _array(b), out=out.numpy())
     return out
 
 

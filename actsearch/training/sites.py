@@ -153,7 +153,7 @@ class StackedSite(nn.Module):
         # Random numbers come in the order of the axes (k, B, ...): that of a trial alone.
         usual = {name: v.permute(axes.back) if isinstance(v, Tensor) else v for name, v in values.items()}
         with site_noise(self.site, x.device):
-            value = _same_noise(group.function, x.permute(axes.back).contiguous(), usual, training=self.training)
+            value = _same_noise(group.function, x.permute(axes.back), usual, training=self.training)
         return value.permute(axes.order)
 
 

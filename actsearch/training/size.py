@@ -12,6 +12,7 @@ from actsearch.schemas import ActivationSpec, Precision, Scalar
 from actsearch.training.build import EVERYWHERE, build_module
 from actsearch.training.footprint import free_bytes, trial_bytes
 from actsearch.training.layers import UNITS, is_chain
+from actsearch.training.products import multiplies_by_openblas
 
 # Measured on one CPU thread (AMD EPYC with AVX-512), batches of 64, eight families mixed, SGD; the thread's own best
 # milliseconds a trial-step, plain against stacked: mlp of width 32 (5 k numbers a trial) 0.24 against 0.08 at K = 64;
@@ -28,6 +29,13 @@ from actsearch.training.layers import UNITS, is_chain
 _CPU_LARGEST: Mapping[Precision, int] = {"float32": 2**15, "bfloat16": 3 * 2**16}
 _CPU_NUMBERS: Mapping[Precision, int] = {"float32": 2**20, "bfloat16": 2**23}
 _CPU_MOST = 64
+# Where OpenBLAS multiplies a stack's matrices and MKL those of one alone (see `products`), two processes at once, plain
+# against 16 and 64 of them: mlp of width 128 0.39, 0.31 and 0.25; 256 0.81, 0.77 and 0.65; 512 (560 k) 2.6, 2.3, 2.0;
+# 512, 8 layers deep, 8.7, 6.3 and 6.2; by batches of 256 all 1.4 to 1.9 times. By batches of 16, where parameters are
+# most of what a step touches, 128 0.23, 0.13 and 0.11; 256 0.39, 0.4 and 0.35; 512 0.9, 1.3 and 1.1. Batch norm and
+# dropout do no harm; layer norm at 256 0.93 and 0.97, `crelu` 0.92 and 1.09.
+_OPENBLAS_LARGEST, _OPENBLAS_LARGEST_A_SAMPLE, _OPENBLAS_NUMBERS = 2**20, 2**13, 2**25
+_NO_FASTER_BY_OPENBLAS = (nn.Conv1d, nn.Conv2d, nn.LayerNorm, nn.GroupNorm, *UNITS)
 _FEWEST = 8
 # Not measured yet: enough to hide the launch of small operations.
 _GPU_MOST = 128
@@ -45,18 +53,21 @@ def cohort_size(
     limit: int,
     memory: int | None = None,
     precision: Precision = "float32",
+    differentiates_inputs: bool = False,
 ) -> int:
     """How many trials of an architecture to train together: between 1 and `limit`.
 
     As many as fit into the memory that is free (see `footprint`), at most 64 on a CPU and 128 on a GPU; on a CPU as
     many as keep their trained numbers together below 2^20 (bfloat16: 2^23), too. On a CPU one alone where fewer than 8
-    would fit, where one has more than 2^15 (3 2^16) trained numbers, or where the network needs `vmap` (see `layers`):
-    plain training is as fast then.
+    would fit, where one has more than 2^15 (3 2^16) trained numbers, or where the network or the loss needs `vmap` (see
+    `layers`): plain training is as fast then. Networks whose products OpenBLAS takes (see `products`) may have 2^13
+    numbers for each sample of a batch, at most 2^20, and 2^25 together.
 
     Args:
         device: `cpu`, `cuda:0` ...
         limit: the most that can be used: what the budget leaves, what the sampler can propose at once.
         memory: bytes to be taken at most; None for six tenths of what is free on the device.
+        differentiates_inputs: the task's loss takes derivatives by the network's inputs, so it needs `vmap`.
 
     Raises:
         NotFound, InvalidRequest: for an unknown architecture or parameters that it does not take.
@@ -66,15 +77,23 @@ def cohort_size(
     fitting = min(limit, _fitting(module, input_spec, batch_size, torch.device(device), memory))
     if torch.device(device).type != "cpu":
         return max(1, min(fitting, _GPU_MOST))
-    size = min(fitting, _CPU_MOST, _CPU_NUMBERS[precision] // numbers)
-    pays = size >= _FEWEST and numbers <= _CPU_LARGEST[precision] and is_chain(module) and not _convolves_units(module)
-    return size if pays else 1
+    if differentiates_inputs or not is_chain(module) or _convolves_units(module):
+        return 1
+    largest, together = _CPU_LARGEST[precision], _CPU_NUMBERS[precision]
+    if precision == "float32" and multiplies_by_openblas() and not _has_any(module, _NO_FASTER_BY_OPENBLAS):
+        most = min(_OPENBLAS_LARGEST, _OPENBLAS_LARGEST_A_SAMPLE * batch_size)
+        largest, together = max(largest, most), _OPENBLAS_NUMBERS
+    size = min(fitting, _CPU_MOST, together // numbers)
+    return size if size >= _FEWEST and numbers <= largest else 1
 
 
 def _convolves_units(module: nn.Module) -> bool:
     """Convolutions before units of more than one number: fewer units than plain ones make odd numbers of channels."""
-    parts = list(module.modules())
-    return any(isinstance(p, UNITS) for p in parts) and any(isinstance(p, nn.Conv1d | nn.Conv2d) for p in parts)
+    return _has_any(module, UNITS) and _has_any(module, (nn.Conv1d, nn.Conv2d))
+
+
+def _has_any(module: nn.Module, kinds: tuple[type[nn.Module], ...]) -> bool:
+    return any(isinstance(part, kinds) for part in module.modules())
 
 
 def _fitting(module: nn.Module, spec: InputSpec, batch_size: int, device: torch.device, memory: int | None) -> int:

@@ -46,6 +46,7 @@ def stack(
         ("mlp", VECTOR, {"depth": 2, "width": 6, "unit": "dy_relu"}),
         ("convnet", IMAGE, {"channels": 4, "unit": "meta_acon"}),
         ("convnet", IMAGE, {"channels": 4, "unit": "frelu"}),
+        ("coordinate", InputSpec("coordinates", (2,), 5), {"depth": 2, "width": 6}),
     ],
 )
 def test_written_out_and_vmapped_networks_take_the_same_steps(

@@ -61,9 +61,11 @@ def test_gradients_of_a_sum_and_of_gradients() -> None:
     torch.autograd.gradgradcheck(affine_by_openblas, operands)
 
 
-def test_one_trials_nan_does_not_touch_the_others() -> None:
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("wrong", [torch.nan, torch.inf, torch.finfo().max])
+def test_one_trial_that_diverges_does_not_touch_the_others(wrong: float) -> None:
     weight, x = torch.ones(3, 4, 4), torch.ones(3, 4, 4)
-    weight[1] = torch.nan
+    weight[1] = wrong
     assert affine_by_openblas(weight, x, None).isfinite().all(dim=(1, 2)).tolist() == [True, False, True]
 
 
@@ -80,13 +82,19 @@ import torch
 from actsearch.schemas import ActivationSpec, Training
 from actsearch.tasks import get_task, load
 from actsearch.training import Candidate, Cohort, Plan, train
-from actsearch.training.products import openblas_is_faster
+from actsearch.architectures import InputSpec
+from actsearch.training import cohort_size
+from actsearch.training.products import multiplies_by_openblas
 torch.set_num_threads(1)
 specs = [ActivationSpec(family=name) for name in ("relu", "gelu", "gelu", "tanh")]
 cohort = Cohort("mlp", {"depth": 2, "width": 16}, [Candidate({"network": s}, 0.01, 0.0, 0.9) for s in specs])
 plan = Plan(Training(epochs=3, optimizer="sgd"), device="cpu")
 outcomes = train(cohort, get_task("digits"), load("digits"), plan, lambda rung: [True] * len(rung.positions))
-print(openblas_is_faster(), *(outcome.metrics["train_loss"] for outcome in outcomes))
+sizes = [
+    cohort_size("mlp", {"width": 256} | other, InputSpec("image", (1, 8, 8), 10), batch_size=b, device="cpu", limit=64)
+    for b, other in ((64, {}), (64, {"norm": "batch"}), (64, {"norm": "layer"}), (16, {}))
+]
+print(multiplies_by_openblas(), *sizes, *(outcome.metrics["train_loss"] for outcome in outcomes))
 """
 
 
@@ -110,6 +118,11 @@ def test_it_is_taken_where_it_is_faster(trained: dict[str, list[str]]) -> None:
     assert taken == {"device": str(is_amd_with_avx512()), "old": "False"}
 
 
+def test_where_it_is_taken_wide_networks_are_stacked_too(trained: dict[str, list[str]]) -> None:
+    sizes = {name: [int(size) for size in printed[1:5]] for name, printed in trained.items()}
+    assert sizes == {"device": [64, 64, 1, 1] if is_amd_with_avx512() else [1] * 4, "old": [1] * 4}
+
+
 def test_a_cohort_learns_the_same_with_either(trained: dict[str, list[str]]) -> None:
-    losses = {name: [float(loss) for loss in printed[1:]] for name, printed in trained.items()}
+    losses = {name: [float(loss) for loss in printed[5:]] for name, printed in trained.items()}
     assert losses["device"] == pytest.approx(losses["old"], rel=1e-4)

@@ -47,6 +47,15 @@ def test_networks_that_need_vmap_train_alone_on_a_cpu() -> None:
     assert cohort_size("convnet", {"channels": 4, "norm": "batch"}, DIGITS, batch_size=64, device="cpu", limit=64) == 64
 
 
+def test_coordinate_networks_are_stacked_unless_the_loss_takes_derivatives() -> None:
+    spec = InputSpec("coordinates", (2,), 3)
+    sizes = [
+        cohort_size("coordinate", {"width": 32}, spec, batch_size=64, device="cpu", limit=64, differentiates_inputs=by)
+        for by in (False, True)
+    ]
+    assert sizes == [64, 1]
+
+
 @pytest.mark.parametrize("unit", ["glu", "maxout", "crelu", "meta_acon", "dy_relu"])
 def test_units_of_more_than_one_number_are_stacked_where_that_pays(unit: str) -> None:
     assert size(32, unit=unit) == 64

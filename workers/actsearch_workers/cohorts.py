@@ -85,6 +85,7 @@ def size_for(context: Context, searched: Mapping[str, Scalar], limit: int) -> in
             device=context.device,
             limit=limit,
             precision=request.training.precision,
+            differentiates_inputs=get_task(request.task.name).kind == "pde",
         )
     except InvalidRequest:  # a combination that the network cannot be built with: training says so, trial by trial
         return 1
