@@ -21,7 +21,7 @@ from actsearch.search import (
 )
 from actsearch.search.terminators import regret_is_bounded
 from actsearch.space import Suggestion, suggest
-from actsearch.store import OptunaStorage, claims, jobs, stopping
+from actsearch.store import OptunaStorage, claims, jobs, stopping, turns
 from actsearch_workers import confirmation
 from actsearch_workers.admission import admitted
 from actsearch_workers.cohorts import CohortStopped, Context, Member, size_for, train_members
@@ -44,10 +44,10 @@ def run_slice(engine: Engine, order: Run, device: str, control: Control) -> bool
     context = Context(engine, OptunaStorage(engine), prepare(request), order, device, control)
     end = time.monotonic() + order.seconds
     while not control.draining and time.monotonic() < end:
-        claimed = _claim(context)
+        claimed, members = _begun(context)
         try:
             if claimed:
-                train_members(context, admitted(context, _proposed(context, claimed)))
+                train_members(context, admitted(context, members))
             elif not confirmation.go_on(context):
                 return False
         except CohortStopped:
@@ -72,13 +72,17 @@ def _begin(engine: Engine, order: Run) -> JobRequest | None:
 # --- claim and propose ----------------------------------------------------------------------------
 
 
-def _claim(context: Context) -> list[claims.Claim]:
+def _begun(context: Context) -> tuple[Sequence[claims.Claim], Sequence[Member]]:
+    """Trials claimed, and those of them that are this runner's to train, with what they are to compute."""
     # Trial 0's network stands for all: where shapes are searched, `train_members` gives each shape a size of its own.
     shape, request = context.prepared.baseline_architecture, context.request
     size = size_for(context, shape, most_at_once(request.sampler, request.budget.trials))
     _stop_at_regret_bound(context)
-    with context.engine.begin() as connection:
-        return claims.claim(connection, context.order.job_id, context.order.runner, context.order.worker, size)
+    order = context.order
+    with turns.proposing(context.engine, order.job_id):
+        with context.engine.begin() as connection:
+            claimed = claims.claim(connection, order.job_id, order.runner, order.worker, size)
+        return claimed, _proposed(context, claimed) if claimed else []
 
 
 def _proposed(context: Context, claimed: Sequence[claims.Claim]) -> list[Member]:
