@@ -249,17 +249,21 @@ _GIVE_BACK = f"""
 """  # noqa: S608 - a constant of ours
 
 
-def give_back(connection: Connection, runner: int, attempts: int) -> int:
+_HELD = " AND runner = :runner AND coalesce(worker = :worker, true)"
+
+
+def give_back(connection: Connection, runner: int, attempts: int, worker: str | None = None) -> int:
     """Return a crashed runner's trials to the budget with the same parameters, to be trained again from the start.
 
     Args:
         attempts: tries a trial has; one whose tries are used up fails with reason `lost`.
+        worker: only what the runner held there; another one has the same task after taking it over.
 
     Returns:
         How many trials were given back.
     """
-    values = {"runner": runner, "attempts": attempts}
-    return connection.execute(text(_GIVE_BACK + " AND runner = :runner"), values).rowcount
+    values = {"runner": runner, "attempts": attempts, "worker": worker}
+    return connection.execute(text(_GIVE_BACK + _HELD), values).rowcount
 
 
 _ORPHANED = f"""

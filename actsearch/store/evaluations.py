@@ -196,10 +196,13 @@ _GIVE_BACK = """
 """
 
 
-def give_back(connection: Connection, runner: int, attempts: int) -> int:
+_HELD = " AND runner = :runner AND coalesce(worker = :worker, true)"
+
+
+def give_back(connection: Connection, runner: int, attempts: int, worker: str | None = None) -> int:
     """`claims.give_back` for a runner's evaluations."""
-    values = {"runner": runner, "attempts": attempts}
-    return connection.execute(text(_GIVE_BACK + " AND runner = :runner"), values).rowcount
+    values = {"runner": runner, "attempts": attempts, "worker": worker}
+    return connection.execute(text(_GIVE_BACK + _HELD), values).rowcount
 
 
 _ORPHANED = f"""

@@ -11,11 +11,16 @@ from uuid import UUID, uuid4
 
 import procrastinate
 import pytest
+from procrastinate.jobs import Status
 from sqlalchemy import Engine, text
 
 from actsearch.schemas import JobState
 from actsearch.settings import Settings
 from actsearch.store import claims, jobs, libpq_url
+from actsearch.store.queue import RUNNER_QUEUE
+from actsearch_workers.messages import Run
+from actsearch_workers.pool import DevicePool
+from actsearch_workers.tasks import Workplace, _after_crash, app
 from actsearch_workers.upkeep import _repair, reconcile
 
 Submit = Callable[..., UUID]
@@ -179,3 +184,42 @@ async def test_it_is_safe_beside_itself(
     await asyncio.gather(*(reconcile(queue, engine, PATIENT) for _ in range(4)))
     assert _tasks(ask, job) == {"todo": 4}
     assert [attempt for _, attempt in _trials(ask)] == [2] * len(_trials(ask))
+
+
+async def test_a_worker_that_was_only_slow_does_not_end_the_task_that_another_took_over(
+    queue: procrastinate.App, engine: Engine, ask: Any, worker: Any, submit: Submit
+) -> None:
+    job, slow, other = submit(budget={"trials": 4}, parallelism=1), worker(60), worker(1)
+    with app.replace_connector(queue.connector):
+        lost = await app.job_manager.fetch_job([RUNNER_QUEUE], slow)
+        await reconcile(app, engine, PATIENT)
+        taken = await app.job_manager.fetch_job([RUNNER_QUEUE], other)
+        assert lost is not None
+        assert taken is not None
+        assert taken.id == lost.id
+        with engine.begin() as connection:
+            jobs.transition(connection, job, JobState.running)
+            claims.claim(connection, job, taken.id, "other", 4)
+
+        await app.job_manager.finish_job(lost, Status.SUCCEEDED, delete_job=True)
+        await reconcile(app, engine, PATIENT)
+
+        assert _tasks(ask, job) == {"doing": 1}
+        assert _trials(ask) == [("running", 1)] * 4
+        await app.job_manager.finish_job(taken, Status.SUCCEEDED, delete_job=True)
+        assert _tasks(ask, job) == {}
+
+
+@pytest.mark.parametrize(("worker_name", "left"), [("slow", ("running", 1)), ("other", ("waiting", 2))])
+def test_a_crash_costs_only_what_the_worker_itself_was_training(
+    engine: Engine, ask: Any, at_work: Any, worker: Any, submit: Submit, worker_name: str, left: tuple[str, int]
+) -> None:
+    job = submit(budget={"trials": 2}, parallelism=1)
+    at_work(job, worker(1), 2)
+    ask("UPDATE trials SET worker = 'other' WHERE true")
+    ((task,),) = ask("SELECT id FROM procrastinate_jobs WHERE status = 'doing'")
+    place = Workplace(worker_name, engine, DevicePool([]), PATIENT)
+
+    _after_crash(place, Run(job, task, worker_name, 60, 3), 0, "exit code 1")
+
+    assert _trials(ask) == [left] * 2

@@ -7,9 +7,11 @@ from sqlalchemy import Connection
 from actsearch.store import claims, evaluations
 
 
-def give_back(connection: Connection, runner: int, attempts: int) -> int:
-    """Return whatever a crashed runner held, trials and evaluations; how many there were."""
-    return claims.give_back(connection, runner, attempts) + evaluations.give_back(connection, runner, attempts)
+def give_back(connection: Connection, runner: int, attempts: int, worker: str | None = None) -> int:
+    """Return whatever a crashed runner held, on one worker or wherever it was; how much that was."""
+    return claims.give_back(connection, runner, attempts, worker) + evaluations.give_back(
+        connection, runner, attempts, worker
+    )
 
 
 def fail_cancelled(connection: Connection) -> int:

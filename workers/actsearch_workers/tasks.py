@@ -19,6 +19,7 @@ from actsearch.store import jobs
 from actsearch.store.queue import RUN_TASK, RUNNER_QUEUE, UPKEEP_QUEUE, defer_runners
 from actsearch_workers.handback import give_back
 from actsearch_workers.messages import Broken, Run
+from actsearch_workers.own_tasks import OwnTasks
 from actsearch_workers.pool import DevicePool
 from actsearch_workers.process import ProcessDied
 from actsearch_workers.upkeep import reconcile
@@ -28,6 +29,7 @@ MAX_CRASHES = 5
 
 # The pool of connections is given when the app is opened (`main`).
 app = App(connector=PsycopgConnector())
+app.job_manager = OwnTasks(app.connector)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def _again(place: Workplace, job_id: UUID, crashes: int = 0, delay: int = 0) -> 
 def _after_crash(place: Workplace, order: Run, crashes: int, what: str) -> None:
     """Give the interrupted trials back and try again; a job whose runners only ever die without a trial fails."""
     with place.engine.begin() as connection:
-        given_back = give_back(connection, order.runner, order.attempts)
+        given_back = give_back(connection, order.runner, order.attempts, worker=order.worker)
     crashes = 0 if given_back else crashes + 1
     if crashes < MAX_CRASHES:
         _again(place, order.job_id, crashes, delay=min(30, 2**crashes - 1))
