@@ -288,18 +288,25 @@ def _batch_norm(module: nn.Module) -> Layer | None:
     if momentum is None or not module.affine or not module.track_running_stats:
         return None
 
-    def layer(signal: Signal, weights: Weights, block: Block) -> Signal:
-        x = _unshared(signal, len(block))
-        # As one sample of K C rows where samples are innermost: across memory torch is several times as slow.
-        rows = x.dim() == 3 and x.stride(1) == 1
-        flat = x.transpose(1, 2).reshape(1, -1, x.shape[1]) if rows else _trials_inside(x)  # (1, K C, B), (B, K C, ...)
+    def normed(flat: Tensor, weights: Weights) -> Tensor:
         mean, variance = weights("running_mean").view(-1), weights("running_var").view(-1)  # (K C,), in place
         scale, shift = weights("weight").flatten(), weights("bias").flatten()
-        out = F.batch_norm(flat, mean, variance, scale, shift, module.training, momentum, eps)
         if module.training:
             weights("num_batches_tracked").add_(1)
-        whole = out.view(len(block), -1, x.shape[1]).transpose(1, 2) if rows else _trials_outside(out, len(block))
-        return Signal(whole, shared=False)
+        return F.batch_norm(flat, mean, variance, scale, shift, module.training, momentum, eps)
+
+    def layer(signal: Signal, weights: Weights, block: Block) -> Signal:
+        x, trials = _unshared(signal, len(block)), len(block)
+        # Each of these runs along memory; across it torch is several times as slow.
+        if x.dim() == 3 and x.stride(1) == 1:  # samples innermost: one sample of K C rows
+            rows = normed(x.transpose(1, 2).reshape(1, -1, x.shape[1]), weights)
+            return Signal(rows.view(trials, -1, x.shape[1]).transpose(1, 2), shared=False)
+        flat = _trials_inside(x)  # (B, K C, ...)
+        if block.channels_last and flat.dim() == 3:  # torch knows of innermost channels in two dimensions only
+            out = normed(_with_channels_last(flat.unsqueeze(2)), weights).squeeze(2)
+        else:
+            out = normed(flat, weights)
+        return Signal(_trials_outside(out, trials), shared=False)
 
     return layer
 

@@ -36,7 +36,10 @@ _CPU_MOST = 64
 # dropout do no harm; layer norm at 256 0.93 and 0.97, `crelu` 0.92 and 1.09.
 _OPENBLAS_LARGEST, _OPENBLAS_LARGEST_A_SAMPLE, _OPENBLAS_NUMBERS = 2**20, 2**13, 2**25
 _NO_FASTER_BY_OPENBLAS = (nn.Conv1d, nn.Conv2d, nn.LayerNorm, nn.GroupNorm, *UNITS)
-_FEWEST = 8
+# Fewer do not pay for what calling stacked operations costs; of units of more than one number (`crelu` of width 64: 12
+# 0.82, 16 1.04) and of convolutions of 12 channels and more (8 k numbers; 12 channels: 24 0.92 to 0.99, 32 1.11 to
+# 1.24, eight families mixed) more are needed.
+_FEWEST, _FEWEST_UNITS, _FEWEST_WIDE_CONVOLUTIONS, _WIDE = 8, 16, 32, 2**13
 # Not measured yet: enough to hide the launch of small operations.
 _GPU_MOST = 128
 # The rest is for what the estimate does not know: workspaces of convolutions, fragments.
@@ -58,10 +61,11 @@ def cohort_size(
     """How many trials of an architecture to train together: between 1 and `limit`.
 
     As many as fit into the memory that is free (see `footprint`), at most 64 on a CPU and 128 on a GPU; on a CPU as
-    many as keep their trained numbers together below 2^20 (bfloat16: 2^23), too. On a CPU one alone where fewer than 8
-    would fit, where one has more than 2^15 (3 2^16) trained numbers, or where the network or the loss needs `vmap` (see
-    `layers`): plain training is as fast then. Networks whose products OpenBLAS takes (see `products`) may have 2^13
-    numbers for each sample of a batch, at most 2^20, and 2^25 together.
+    many as keep their trained numbers together below 2^20 (bfloat16: 2^23), too. On a CPU one alone where plain
+    training is as fast: where fewer than 8 would fit (units of more than one number: 16; convolutions of more than 2^13
+    numbers: 32), where one has more than 2^15 (3 2^16) trained numbers, or where the network or the loss needs `vmap`
+    (see `layers`). Networks whose products OpenBLAS takes (see `products`) may have 2^13 numbers for each sample of a
+    batch, at most 2^20, and 2^25 together.
 
     Args:
         device: `cpu`, `cuda:0` ...
@@ -84,7 +88,13 @@ def cohort_size(
         most = min(_OPENBLAS_LARGEST, _OPENBLAS_LARGEST_A_SAMPLE * batch_size)
         largest, together = max(largest, most), _OPENBLAS_NUMBERS
     size = min(fitting, _CPU_MOST, together // numbers)
-    return size if size >= _FEWEST and numbers <= largest else 1
+    return size if size >= _fewest(module, numbers) and numbers <= largest else 1
+
+
+def _fewest(module: nn.Module, numbers: int) -> int:
+    if _has_any(module, (nn.Conv1d, nn.Conv2d)) and numbers > _WIDE:
+        return _FEWEST_WIDE_CONVOLUTIONS
+    return _FEWEST_UNITS if _has_any(module, UNITS) else _FEWEST
 
 
 def _convolves_units(module: nn.Module) -> bool:

@@ -67,6 +67,11 @@ def test_units_of_more_than_one_number_are_stacked_where_that_pays(unit: str) ->
 def test_a_handful_is_not_worth_stacking_on_a_cpu() -> None:
     assert [size(32, limit=limit) for limit in (1, 7, 8, 20)] == [1, 1, 8, 20]
     assert size(32, limit=5, device="cuda:0") == 5
+    assert [size(32, limit=limit, unit="crelu") for limit in (15, 16)] == [1, 16]
+    wide = [
+        cohort_size("convnet", {"channels": 12}, DIGITS, batch_size=64, device="cpu", limit=limit) for limit in (31, 32)
+    ]
+    assert wide == [1, 32]
 
 
 @settings(max_examples=20, deadline=None)
