@@ -223,6 +223,18 @@ def restart(connection: Connection, claimed: Sequence[Claim]) -> None:
     connection.execute(text(_RESTART), {"rows": json.dumps([_key(one) for one in claimed])})
 
 
+_KEPT = """
+    SELECT EXISTS (SELECT 1 FROM trials
+                   JOIN jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id bigint, attempt int) USING (id, attempt))
+"""
+
+
+def all_lost(connection: Connection, claimed: Sequence[Claim]) -> bool:
+    """Whether every one of some claims was given back by somebody else: their runner was given up for dead."""
+    rows = json.dumps([_key(one) for one in claimed])
+    return not connection.execute(text(_KEPT), {"rows": rows}).scalar_one()
+
+
 _RELEASE = f"""
     UPDATE trials t SET state = 'waiting', started_at = NULL, runner = NULL, {_UNREPORTED}
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id bigint, attempt int)

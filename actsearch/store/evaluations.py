@@ -170,6 +170,18 @@ def _key(claimed: Claimed) -> dict[str, int]:
 
 # --- repair ---------------------------------------------------------------------------------------
 
+_KEPT = """
+    SELECT EXISTS (SELECT 1 FROM evaluations
+                   JOIN jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id bigint, attempt int) USING (id, attempt))
+"""
+
+
+def all_lost(connection: Connection, claimed: Sequence[Claimed]) -> bool:
+    """`claims.all_lost` for claimed evaluations."""
+    rows = json.dumps([_key(one) for one in claimed])
+    return not connection.execute(text(_KEPT), {"rows": rows}).scalar_one()
+
+
 _RELEASE = """
     UPDATE evaluations e SET state = 'waiting', started_at = NULL, runner = NULL
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id bigint, attempt int)

@@ -159,7 +159,7 @@ _TAKEN = """
 def test_a_trial_that_another_runner_took_and_finished_meanwhile_is_left_alone(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text(_TAKEN))
-    job = submit(engine, budget={"trials": 4}, pruner="none")
+    job = submit(engine, budget={"trials": 4}, cohort_size=4, pruner="none")
 
     run(engine, job)
 

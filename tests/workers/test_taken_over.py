@@ -123,6 +123,28 @@ def test_a_runner_that_leaves_gives_back_nothing_of_the_worker_that_took_its_tas
             assert _rows(connection, job) == as_taken[job]
 
 
+@pytest.mark.parametrize(
+    ("table", "give_back", "request_"),
+    [("trials", claims.give_back, REQUEST), ("evaluations", evaluations.give_back, CONFIRMED)],
+    ids=["trials", "evaluations"],
+)
+def test_a_runner_that_was_given_up_claims_nothing_more(
+    engine: Engine, moments: Moments, table: str, give_back: Any, request_: dict[str, Any]
+) -> None:
+    """Else it would cost the trials another try as soon as its task begins elsewhere."""
+    as_given_back: dict[UUID, Any] = {}
+
+    def give_all_back(connection: Connection, job: UUID) -> bool:
+        if not give_back(connection, 1, 3):
+            return False
+        as_given_back[job] = _rows(connection, job, table)
+        return True
+
+    for job in moments(give_all_back, **request_ | {"sampler": "random"}):
+        with engine.connect() as connection:
+            assert _rows(connection, job, table) == as_given_back[job]
+
+
 @pytest.mark.parametrize("leaving", [True, False])
 def test_evaluations_taken_over_at_any_moment_are_the_other_runners(
     engine: Engine, moments: Moments, leaving: bool
@@ -145,7 +167,7 @@ def test_evaluations_taken_over_at_any_moment_are_the_other_runners(
         taken = [one.id for one in as_taken[job]]
         assert [one for one in found if one.id in taken] == as_taken[job]
         rest = {(one.attempt, one.state) for one in found if one.id not in taken}
-        assert rest <= {(1, "complete"), (1, "waiting" if leaving else "complete")}
+        assert rest <= {(1, "complete"), (1, "waiting")}
 
 
 @pytest.mark.parametrize("ending", [jobs.cancel, _fail], ids=["cancelled", "failed"])

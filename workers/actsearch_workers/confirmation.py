@@ -49,6 +49,9 @@ def go_on(context: Context) -> bool:
         with context.engine.begin() as connection:
             evaluations.release(connection, claimed)
         raise
+    with context.engine.connect() as connection:
+        if evaluations.all_lost(connection, claimed):  # this runner counts as dead: see `runner`
+            return False
     _conclude(context)
     return True
 

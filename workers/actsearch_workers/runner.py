@@ -48,6 +48,8 @@ def run_slice(engine: Engine, order: Run, device: str, control: Control) -> bool
         try:
             if claimed:
                 train_members(context, admitted(context, members))
+                if _given_up(context, claimed):
+                    return False
             elif not confirmation.go_on(context):
                 return False
         except CohortStopped:
@@ -137,6 +139,12 @@ def _proposal(context: Context, member: Member) -> claims.Proposal:
 
 
 # --- finish ---------------------------------------------------------------------------------------
+
+
+def _given_up(context: Context, claimed: Sequence[claims.Claim]) -> bool:
+    """Whether this runner counts as dead: its task is another's, who would take from it whatever it claims."""
+    with context.engine.connect() as connection:
+        return claims.all_lost(connection, claimed)
 
 
 def _release(context: Context, claimed: Sequence[claims.Claim]) -> None:
