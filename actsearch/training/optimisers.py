@@ -20,8 +20,12 @@ EPSILON = 1e-8
 class StackedOptimiser(Protocol):
     """Steps on parameters (K, P), of which the first `decayed` columns take weight decay."""
 
-    def step(self, parameters: Tensor, gradient: Tensor, factor: float) -> None:
-        """Change `parameters` (K, P) in place; the learning rates count times `factor`. May overwrite `gradient`."""
+    def step(self, parameters: Tensor, gradients: Sequence[Tensor], factor: float) -> None:
+        """Change `parameters` (K, P) in place; the learning rates count times `factor`.
+
+        Args:
+            gradients: of columns beside each other, (K, n) each; together all P.
+        """
         ...
 
     def keep(self, rows: Tensor) -> None:
@@ -36,10 +40,11 @@ def stacked_optimiser(name: str, candidates: Sequence[Candidate], parameters: Te
     return StackedAdam(candidates, parameters, decayed, decoupled=name == "adamw")
 
 
-def clip_rows(gradient: Tensor, largest: float) -> None:
-    """Scale each row of `gradient` (K, P) down in place to a norm of at most `largest`, as `clip_grad_norm_` does."""
-    norms = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)  # (K, 1)
-    gradient.mul_((largest / (norms + 1e-6)).clamp_(max=1.0))
+def clipped(gradients: Sequence[Tensor], largest: float) -> list[Tensor]:
+    """Gradients (K, n) scaled down to a norm of at most `largest` in each row of all, as `clip_grad_norm_` does."""
+    norms = torch.stack([torch.linalg.vector_norm(gradient, dim=1) for gradient in gradients])
+    scale = (largest / (torch.linalg.vector_norm(norms, dim=0) + 1e-6)).clamp_(max=1.0).unsqueeze(1)  # (K, 1)
+    return [gradient * scale for gradient in gradients]
 
 
 def _column(values: Sequence[float], like: Tensor) -> Tensor:
@@ -54,8 +59,8 @@ class _Decay:
         self._any = any(c.weight_decay for c in candidates)
         self.strength = _column([c.weight_decay for c in candidates], parameters)
 
-    def into_gradient(self, parameters: Tensor, gradient: Tensor) -> None:
-        """L2: g = g + decay p."""
+    def added_to(self, gradient: Tensor, parameters: Tensor) -> None:
+        """L2: g = g + decay p, in place; both (K, P)."""
         if self._any:
             gradient[:, : self._decayed].addcmul_(parameters[:, : self._decayed], self.strength)
 
@@ -74,10 +79,13 @@ class StackedSGD:
         self._velocity = torch.zeros_like(parameters)
         self._decay = _Decay(candidates, parameters, decayed)
 
-    def step(self, parameters: Tensor, gradient: Tensor, factor: float) -> None:
+    def step(self, parameters: Tensor, gradients: Sequence[Tensor], factor: float) -> None:
         """Step: v = momentum v + g + decay p;  p = p - rate v."""
-        self._decay.into_gradient(parameters, gradient)
-        torch.addcmul(gradient, self._velocity, self._momentum, out=self._velocity)
+        # Column by column: joined first, the gradients would go through memory twice more.
+        columns = self._velocity.split([gradient.shape[1] for gradient in gradients], dim=1)
+        for gradient, velocity in zip(gradients, columns, strict=True):
+            torch.addcmul(gradient, velocity, self._momentum, out=velocity)
+        self._decay.added_to(self._velocity, parameters)
         parameters.addcmul_(self._velocity, self._rate, value=-factor)
 
     def keep(self, rows: Tensor) -> None:
@@ -102,15 +110,16 @@ class StackedAdam:
         self._adam = _fused_adam(self._move)
 
     @torch.no_grad()
-    def step(self, parameters: Tensor, gradient: Tensor, factor: float) -> None:
+    def step(self, parameters: Tensor, gradients: Sequence[Tensor], factor: float) -> None:
         """Step: p = p - rate m' / (sqrt(s') + eps), m' and s' the bias-corrected moments; decay before it.
 
         Decoupled, p = (1 - rate decay) p; else g = g + decay p.
         """
+        gradient = torch.cat(list(gradients), dim=1)
         if self._decoupled:
             self._decay.shrink(parameters, factor * self._rate)
         else:
-            self._decay.into_gradient(parameters, gradient)
+            self._decay.added_to(gradient, parameters)
         self._move.zero_().grad = gradient
         self._adam.step()
         parameters.addcmul_(self._move, self._rate, value=factor)

@@ -22,7 +22,7 @@ from actsearch.training.batches import pieces
 from actsearch.training.build import site_activations
 from actsearch.training.layers import blocks_of, layers_of
 from actsearch.training.network import weight_names
-from actsearch.training.optimisers import clip_rows, stacked_optimiser
+from actsearch.training.optimisers import clipped, stacked_optimiser
 from actsearch.training.precision import in_precision
 from actsearch.training.sites import Merge, Observe, Observer, StackedSite, slot_name
 from actsearch.training.types import Candidate
@@ -90,12 +90,14 @@ class StackedTrials:
         """One optimiser step of every trial on a batch; the losses before it, (K,)."""
         if not self._template.training:  # setting it takes a walk through all modules
             self._template.train()
-        losses = self._losses(batch, self._layout.views(self._matrix))
+        parameters = self._layout.views(self._matrix)
+        losses = self._losses(batch, parameters)
         # Trials share nothing, so the gradient of the sum is each trial's own gradient, row by row.
-        (gradient,) = torch.autograd.grad(losses.sum(), self._matrix)
+        found = torch.autograd.grad(losses.sum(), list(parameters.values()), materialize_grads=True)
+        gradients = [gradient.reshape(len(gradient), -1) for gradient in found]  # (K, n)
         if self._clip is not None:
-            clip_rows(gradient, self._clip)
-        self._optimiser.step(self._matrix.detach(), gradient, factor)
+            gradients = clipped(gradients, self._clip)
+        self._optimiser.step(self._matrix.detach(), gradients, factor)
         return losses.detach()
 
     def _losses(self, batch: Part, parameters: Named) -> Tensor:
