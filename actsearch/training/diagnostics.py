@@ -47,10 +47,11 @@ def activation_sparsity(trials: Trials, part: Part) -> list[dict[str, object]]:
 def gradient_ratios(trials: Trials, batch: Part) -> list[float]:
     """For each trial the norm of the gradient by the first layer's weights over that by the last layer's.
 
-    Far below 1, gradients vanish on their way back; far above, they explode. Infinite where the last is zero.
+    Far below 1, gradients vanish on their way back; far above, they explode. Infinite where the last is zero; 0 where
+    both are: nothing reaches the first layer.
     """
     first, last = trials.gradient_norms(batch)
-    return (first / last).tolist()
+    return torch.where((first == 0) & (last == 0), first, first / last).tolist()
 
 
 def columns(metrics: Mapping[str, Tensor]) -> list[dict[str, float]]:

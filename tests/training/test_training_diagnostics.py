@@ -51,3 +51,11 @@ def test_peak_memory_is_of_what_happened_since_it_was_forgotten() -> None:
     assert after is not None
     assert high > before + 2**26
     assert after < high - 2**26
+
+
+@pytest.mark.parametrize("others", [0, 3])
+def test_a_dead_network_is_trained_to_the_end(train_toy: Any, candidate: Any, others: int) -> None:
+    """No gradient reaches its first layer, nor its last one's weights; that is poor, not a divergence."""
+    dead = candidate("relu", scale=0.0)
+    outcome = train_toy([dead, *(candidate("elu") for _ in range(others))]).outcomes[0]
+    assert (outcome.state, outcome.metrics["initial_gradient_ratio"]) == ("complete", 0.0)
