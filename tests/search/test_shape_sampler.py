@@ -163,3 +163,49 @@ def test_auto_is_shape_where_activations_are_searched() -> None:
     assert resolved(request.sampler, _prepared().space).name == "shape"
     assert resolved(request.sampler, _prepared(families=["relu"]).space).name == "tpe"
     assert isinstance(make_sampler(request.sampler, 0, 0, _prepared().space), ShapeSampler)
+
+
+def _points(study: optuna.Study) -> list[str]:
+    return [str(sorted(trial.params.items())) for trial in study.trials]
+
+
+def test_networks_of_different_depth_are_not_tried_twice() -> None:
+    prepared = _prepared(placement="layer", families=["relu", "tanh"], architecture={"depth": {"low": 1, "high": 3}})
+    study = optuna.create_study(direction="maximize")
+    for number in range(12):  # of 2 + 4 + 8
+        study.sampler = ShapeSampler(number, prepared.space)
+        trial = study.ask()
+        study.tell(trial, float(len(suggest(trial, prepared.space).activations) == 1))  # the shallow ones are good
+    assert len(set(_points(study))) == 12
+
+
+def test_the_depth_of_all_networks_may_be_given_as_an_only_choice() -> None:
+    prepared = _prepared(placement="layer", families=["relu", "tanh"], architecture={"depth": {"choices": [5]}})
+    study = optuna.create_study(direction="maximize", sampler=ShapeSampler(0, prepared.space))
+    for _ in range(8):
+        trial = study.ask()
+        suggest(trial, prepared.space)
+        study.tell(trial, 0.0)
+    assert len(set(_points(study))) == 8
+
+
+def test_settings_beside_a_given_activation_are_not_tried_twice() -> None:
+    choices = {"width": {"choices": [8, 16, 32, 64]}}
+    prepared = _prepared(families=["relu", "elu", "tanh"], architecture=choices)
+    study = optuna.create_study(direction="maximize")
+    for number in range(4):
+        study.sampler = ShapeSampler(number, prepared.space)
+        study.enqueue_trial({"family": "relu"})
+        trial = study.ask()
+        suggest(trial, prepared.space)
+        study.tell(trial, 0.0)
+    assert {trial.params["family"] for trial in study.trials} == {"relu"}
+    assert sorted(trial.params["architecture.width"] for trial in study.trials) == [8, 16, 32, 64]
+
+
+def test_what_is_given_costs_no_proposal() -> None:
+    prepared = _prepared()
+    study = optuna.create_study(direction="maximize", sampler=ShapeSampler(0, prepared.space))
+    study.enqueue_trial({"family": "mish"})
+    families = [suggest(study.ask(), prepared.space).family for _ in range(4)]
+    assert families[:3] == ["mish", "relu", "tanh"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +26,32 @@ class Layout:
         groups: prefixes of the groups whose family is searched.
         families: see `Space`.
         plain: distributions of all other parameters.
+        groups_in: prefixes of the groups of the network that a point describes; None where all networks have all.
     """
 
     groups: Sequence[str]
     families: Mapping[str, FamilySpace]
     plain: Mapping[str, BaseDistribution]
+    groups_in: Callable[[Mapping[str, Any]], Collection[str]] | None = None
+
+    def used(self, point: Mapping[str, Any]) -> Parameters:
+        """A point without the activations of groups that its network lacks: what its trial will be asked for."""
+        if self.groups_in is None:
+            return dict(point)
+        present = self.groups_in(point)
+        absent = tuple(prefix for prefix in self.groups if prefix not in present)
+        return {n: value for n, value in point.items() if not n.startswith(absent)}
+
+    def activations(self, point: Mapping[str, Any]) -> Parameters:
+        """A point without its plain parameters."""
+        return {n: value for n, value in point.items() if n not in self.plain}
+
+    def fixed(self, point: Mapping[str, Any], given: Mapping[str, Any]) -> Parameters:
+        """A point with some of its parameters given; where that is a group's family, its hyperparameters are too."""
+        starts = tuple(
+            f"{prefix}{label}." for prefix in self.groups if f"{prefix}family" in given for label in self.families
+        )
+        return self.used({**{n: value for n, value in point.items() if not n.startswith(starts)}, **given})
 
     def encode(self, points: Sequence[Mapping[str, Any]]) -> tuple[Array, Array]:
         """Points as (N, S) shapes, the groups' side by side, and (N, Q) plain parameters in [0, 1].
@@ -109,7 +130,26 @@ def layout_of(space: Space | None, search_space: Mapping[str, BaseDistribution])
     inside = {f"{p}family" for p in groups}
     starts = tuple(f"{p}{label}." for p in groups for label in space.families)
     plain = {n: d for n, d in search_space.items() if n not in inside and not n.startswith(starts or ("\0",))}
-    return Layout(groups, space.families, plain)
+    return Layout(groups, space.families, plain, _groups_in(space))
+
+
+def _groups_in(space: Space) -> Callable[[Mapping[str, Any]], Collection[str]] | None:
+    """See `Layout`."""
+    found = space.groups_in
+    if found is None:
+        return None
+    start = "architecture."
+    only = {n: _only_value(d) for n, d in space.architecture.items() if d.single()}  # no part of any point
+
+    def present(point: Mapping[str, Any]) -> Collection[str]:
+        searched = {n.removeprefix(start): value for n, value in point.items() if n.startswith(start)}
+        return {group_prefix(group) for group in found(only | searched)}
+
+    return present
+
+
+def _only_value(dist: BaseDistribution) -> Any:
+    return dist.choices[0] if isinstance(dist, CategoricalDistribution) else dist.low  # type: ignore[attr-defined]
 
 
 def flattened(space: Space) -> dict[str, BaseDistribution]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,17 +92,22 @@ class ShapeSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """See Optuna; the first trial of a cohort plans for all of it."""
+        """See Optuna; the first trial of a cohort plans for all of it but those of which something is fixed already."""
         if not search_space:
             return {}
         # From the storage: some pruners show the sampler only a part of the study.
         trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
         finished = [t for t in trials if t.state in _FINISHED and t.params]
+        under_way = [t for t in trials if t.state not in _FINISHED and t.params and t.number != trial.number]
+        layout = layout_of(self._space, search_space)
+        given = trial.system_attrs.get("fixed_params", {})
+        if given := {name: value for name, value in given.items() if name in search_space}:
+            if all(name in given for name in (*layout.plain, *(f"{prefix}family" for prefix in layout.groups))):
+                return {}
+            return self._proposals(study, layout, finished, under_way, 1, given=given)[0]
         asked = (len(finished), tuple(search_space.items()))
         if not self._plan.proposals or self._plan.asked != asked:
             waiting = sum(1 for t in trials if t.state == TrialState.RUNNING and not t.params)
-            under_way = [t for t in trials if t.state not in _FINISHED and t.params and t.number != trial.number]
-            layout = layout_of(self._space, search_space)
             cohort = min(max(1, waiting), _MOST_AT_ONCE)
             self._plan = _Plan(asked, self._proposals(study, layout, finished, under_way, cohort)[::-1])
         proposal = self._plan.proposals.pop()
@@ -115,17 +120,25 @@ class ShapeSampler(BaseSampler):
         finished: Sequence[FrozenTrial],
         under_way: Sequence[FrozenTrial],
         count: int,
+        *,
+        given: Mapping[str, Any] | None = None,
     ) -> list[Parameters]:
-        done = {key(t.params) for t in [*finished, *under_way]}
-        first = [p for p in well_known(layout) if key(p) not in done]
-        room = max(0, self._startup - len(finished) - len(under_way))
+        """`count` points that no trial has tried, if there are such; with the parameters that are `given`, if any."""
+        sampled = self._flattened or layout.plain  # trials also have parameters of one value, points do not
+        begun_or_done = [{n: v for n, v in t.params.items() if n in sampled} for t in [*finished, *under_way]]
+        done = {key(point) for point in begun_or_done}
+        tried = {key(layout.activations(point)) for point in begun_or_done}
+        known = [] if given else map(layout.used, well_known(layout))
+        first = [p for p in known if key(layout.activations(p)) not in tried]
+        room = max(0, self._startup - len(begun_or_done))
         proposals = first[: min(count, room)]
         if len(proposals) == count:
             return proposals
         usable = _fitting(layout, finished)
         scores = scored(usable, study.directions, self._rng.dirichlet(np.ones(len(study.directions))))
         best = [usable[i].params for i in np.argsort(-scores)[:_BEST]]
-        points = self._pool_of(layout, best, self._candidates, self._rng)
+        drawn = self._pool_of(layout, best, self._candidates, self._rng)
+        points = _different(layout.fixed(p, given or {}) for p in drawn)
         points = [p for p in points if key(p) not in done] or points
         rows = _remembered(scores)
         model = Surrogate(self._inputs(layout, [usable[i].params for i in rows]), scores[rows])
@@ -143,6 +156,11 @@ class ShapeSampler(BaseSampler):
         if not self._models:
             self._models = [_model_of(layout, source) for source in self._sources]
         return Inputs(plain.shapes, plain.plain, np.stack([model.predict(plain) for model in self._models], 1))
+
+
+def _different(points: Iterable[Parameters]) -> list[Parameters]:
+    """Each point once."""
+    return list({key(point): point for point in points}.values())
 
 
 def _model_of(layout: Layout, source: Source) -> Surrogate:
