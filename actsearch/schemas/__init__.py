@@ -60,7 +60,6 @@ from actsearch.schemas.requests import (
     Placement,
     Precision,
     Range,
-    Searchable,
     SearchSpace,
     Training,
 )
@@ -157,7 +156,6 @@ __all__ = [
     "Scalar",
     "Schema",
     "SearchSpace",
-    "Searchable",
     "StopRule",
     "TaskInfo",
     "Training",

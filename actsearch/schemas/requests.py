@@ -48,8 +48,31 @@ class Choices(Schema):
     choices: Annotated[list[Scalar], Field(min_length=1, max_length=100)]
 
 
-Searchable = Range | Choices | Scalar
-"""A fixed value, a range or a set of choices."""
+# Which alternative of a union a value is meant to be: errors then speak of that one only.
+
+
+def _searched_kind(value: object) -> str:
+    is_set = isinstance(value, Choices) or (isinstance(value, dict) and "choices" in value)
+    return "choices" if is_set else "range"
+
+
+def _hyperparameter_kind(value: object) -> str:
+    return _searched_kind(value) if isinstance(value, Range | Choices | dict) else "value"
+
+
+def _list_kind(value: object) -> str:
+    return "list" if isinstance(value, list | tuple) else "word"
+
+
+def _settings_kind(value: object) -> str:
+    return "word" if isinstance(value, str) else "settings"
+
+
+_RangeOrChoices = Annotated[Range, Tag("range")] | Annotated[Choices, Tag("choices")]
+Searched = Annotated[_RangeOrChoices, Discriminator(_searched_kind)]
+"""A range or a set of choices."""
+Hyperparameter = Annotated[_RangeOrChoices | Annotated[Number, Tag("value")], Discriminator(_hyperparameter_kind)]
+"""A range, a set of choices or a fixed number."""
 
 
 Formula = Annotated[str, Field(min_length=1, max_length=400, pattern=PRINTABLE)]
@@ -96,7 +119,7 @@ class FamilyChoice(Schema):
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    parameters: dict[str, Number | Range | Choices] = Field(default_factory=dict)
+    parameters: dict[str, Hyperparameter] = Field(default_factory=dict)
     learned: Literal["fixed", "scalar", "channel"] | None = None
     expression: Formula | None = None
     depth: int | None = None
@@ -166,10 +189,13 @@ class SearchSpace(Schema):
         constraints: what every trial must keep to.
     """
 
-    families: Literal["all"] | Annotated[list[Families], Field(min_length=1)] = "all"
+    families: Annotated[
+        Annotated[Literal["all"], Tag("word")] | Annotated[list[Families], Field(min_length=1), Tag("list")],
+        Discriminator(_list_kind),
+    ] = "all"
     placement: Placement = Placement.network
-    architecture: dict[str, Range | Choices] = Field(default_factory=dict)
-    training: dict[SearchedTraining, Range | Choices] = Field(default_factory=dict)
+    architecture: dict[str, Searched] = Field(default_factory=dict)
+    training: dict[SearchedTraining, Searched] = Field(default_factory=dict)
     constraints: Constraints = Constraints()
 
 
@@ -319,13 +345,20 @@ class JobRequest(Schema):
     measures: Annotated[list[Measure], Field(max_length=len(Measure))] = Field(default_factory=list)
     sampler: Sampler = AutoSampler()
     pruner: Pruner = AutoPruner()
-    confirmation: Confirmation | Literal["auto", "off"] = "auto"
+    confirmation: Annotated[
+        Annotated[Confirmation, Tag("settings")] | Annotated[Literal["auto", "off"], Tag("word")],
+        Discriminator(_settings_kind),
+    ] = "auto"
     parallelism: Annotated[int, Field(ge=1, le=1000)] | None = None
     cohort_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     name: Annotated[str, Field(max_length=200, pattern=PRINTABLE)] | None = None
-    warm_start: Literal["auto", "off"] | Annotated[list[UUID], Field(min_length=1, max_length=20)] = "off"
+    warm_start: Annotated[
+        Annotated[Literal["auto", "off"], Tag("word")]
+        | Annotated[list[UUID], Field(min_length=1, max_length=20), Tag("list")],
+        Discriminator(_list_kind),
+    ] = "off"
 
     @model_validator(mode="after")
     def _judged_one_way(self) -> JobRequest:

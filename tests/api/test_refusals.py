@@ -184,3 +184,26 @@ def test_unknown_paths_and_methods_are_problems_too(refusing: TestClient) -> Non
     refused = refusing.put("/v1/jobs", json={})
     assert_problem(refused, 405)
     assert refused.headers["allow"]
+
+
+RANGE = {"low": -1, "high": 1, "log": True}
+ELU = {"name": "elu", "parameters": {"alpha": RANGE}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"space": {"training": {"learning_rate": RANGE}}}, "space.training.learning_rate"),
+        ({"space": {"architecture": {"width": {"low": 1}}}}, "space.architecture.width.high"),
+        ({"space": {"architecture": {"width": {"choices": []}}}}, "space.architecture.width.choices"),
+        ({"space": {"families": [ELU]}}, "space.families.0.parameters.alpha"),
+        ({"space": {"families": "al"}}, "space.families"),
+        ({"confirmation": {"finalists": "x"}}, "confirmation.finalists"),
+        ({"warm_start": ["x"]}, "warm_start.0"),
+    ],
+)
+def test_one_mistake_gives_one_error(refusing: TestClient, changes: dict[str, Any], field: str) -> None:
+    """Not one for each type that the value might have had."""
+    errors = assert_problem(refusing.post("/v1/jobs", json=FINE | changes), 422)["errors"]
+    assert [error["field"] for error in errors] == [field]
+    assert " or " not in errors[0]["message"]
