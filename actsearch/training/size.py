@@ -33,8 +33,9 @@ _CPU_MOST = 64
 # against 16 and 64 of them: mlp of width 128 0.39, 0.31 and 0.25; 256 0.81, 0.77 and 0.65; 512 (560 k) 2.6, 2.3, 2.0;
 # 512, 8 layers deep, 8.7, 6.3 and 6.2; by batches of 256 all 1.4 to 1.9 times. By batches of 16, where parameters are
 # most of what a step touches, 128 0.23, 0.13 and 0.11; 256 0.39, 0.4 and 0.35; 512 0.9, 1.3 and 1.1. Batch norm and
-# dropout do no harm; layer norm at 256 0.93 and 0.97, `crelu` 0.92 and 1.09.
-_OPENBLAS_LARGEST, _OPENBLAS_LARGEST_A_SAMPLE, _OPENBLAS_NUMBERS = 2**20, 2**13, 2**25
+# dropout do no harm; layer norm at 256 0.93 and 0.97, `crelu` 0.92 and 1.09. More than 2^23 numbers together are faster
+# still, but a report, a cancellation or a prune then waits for the epoch of up to 64 wide networks.
+_OPENBLAS_LARGEST, _OPENBLAS_LARGEST_A_SAMPLE, _OPENBLAS_NUMBERS = 2**20, 2**13, 2**23
 _NO_FASTER_BY_OPENBLAS = (nn.Conv1d, nn.Conv2d, nn.LayerNorm, nn.GroupNorm, *UNITS)
 # Fewer do not pay for what calling stacked operations costs; of units of more than one number (`crelu` of width 64: 12
 # 0.82, 16 1.04) and of convolutions of 12 channels and more (8 k numbers; 12 channels: 24 0.92 to 0.99, 32 1.11 to
@@ -65,7 +66,7 @@ def cohort_size(
     training is as fast: where fewer than 8 would fit (units of more than one number: 16; convolutions of more than 2^13
     numbers: 32), where one has more than 2^15 (3 2^16) trained numbers, or where the network or the loss needs `vmap`
     (see `layers`). Networks whose products OpenBLAS takes (see `products`) may have 2^13 numbers for each sample of a
-    batch, at most 2^20, and 2^25 together.
+    batch, at most 2^20, and 2^23 together.
 
     Args:
         device: `cpu`, `cuda:0` ...

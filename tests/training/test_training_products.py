@@ -120,7 +120,9 @@ def test_it_is_taken_where_it_is_faster(trained: dict[str, list[str]]) -> None:
 
 def test_where_it_is_taken_wide_networks_are_stacked_too(trained: dict[str, list[str]]) -> None:
     sizes = {name: [int(size) for size in printed[1:5]] for name, printed in trained.items()}
-    assert sizes == {"device": [64, 64, 1, 1] if is_amd_with_avx512() else [1] * 4, "old": [1] * 4}
+    alone = [1] * 4
+    together = [2**23 // 150_794, 2**23 // 152_330, 1, 1]  # without and with batch norm; layer norm, small batches
+    assert sizes == {"device": together if is_amd_with_avx512() else alone, "old": alone}
 
 
 def test_a_cohort_learns_the_same_with_either(trained: dict[str, list[str]]) -> None:
