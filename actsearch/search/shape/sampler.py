@@ -24,6 +24,7 @@ _REMEMBERED = 256  # trials the model is fitted to: the best half, and the rest 
 _BEST = 8
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 _MOST_AT_ONCE = 256
+_FEWER = 8  # the baseline's turns, one in eight trials, are not to cost as much as all others
 
 
 @dataclass
@@ -71,6 +72,7 @@ class ShapeSampler(BaseSampler):
         self._intersection = IntersectionSearchSpace()
         self._plan = _Plan()
         self._models: list[Surrogate] = []
+        self._fitted: tuple[object, Surrogate] | None = None  # what it has seen, and the latest model
 
     def reseed_rng(self) -> None:
         """See Optuna."""
@@ -137,11 +139,16 @@ class ShapeSampler(BaseSampler):
         usable = _fitting(layout, finished)
         scores = scored(usable, study.directions, self._rng.dirichlet(np.ones(len(study.directions))))
         best = [usable[i].params for i in np.argsort(-scores)[:_BEST]]
-        drawn = self._pool_of(layout, best, self._candidates, self._rng)
+        # Where activations are given, points differ in the few other parameters only.
+        size = max(1, self._candidates // _FEWER) if given else self._candidates
+        drawn = self._pool_of(layout, best, size, self._rng)
         points = _different(layout.fixed(p, given or {}) for p in drawn)
         points = [p for p in points if key(p) not in done] or points
         rows = _remembered(scores)
-        model = Surrogate(self._inputs(layout, [usable[i].params for i in rows]), scores[rows])
+        seen = (len(finished), tuple(layout.plain), tuple(layout.groups))
+        if not given or self._fitted is None or self._fitted[0] != seen:
+            self._fitted = (seen, Surrogate(self._inputs(layout, [usable[i].params for i in rows]), scores[rows]))
+        model = self._fitted[1]
         candidates = self._inputs(layout, points)
         begun = self._inputs(layout, [t.params for t in _fitting(layout, under_way)] + proposals)
         while len(proposals) < count:  # more than there are candidates: the space is small, some come again
