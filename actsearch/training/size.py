@@ -11,7 +11,8 @@ from actsearch.architectures import Architecture, InputSpec
 from actsearch.schemas import ActivationSpec, Precision, Scalar
 from actsearch.training.build import EVERYWHERE, build_module
 from actsearch.training.footprint import free_bytes, trial_bytes
-from actsearch.training.layers import UNITS, is_chain
+from actsearch.training.known_layers import UNITS
+from actsearch.training.layers import is_chain
 from actsearch.training.products import multiplies_by_openblas
 
 # Measured on one CPU thread (AMD EPYC with AVX-512), batches of 64, eight families mixed, SGD; the thread's own best

@@ -99,19 +99,18 @@ class ShapeSampler(BaseSampler):
             return {}
         # From the storage: some pruners show the sampler only a part of the study.
         trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-        finished = [t for t in trials if t.state in _FINISHED and t.params]
-        under_way = [t for t in trials if t.state not in _FINISHED and t.params and t.number != trial.number]
-        layout = layout_of(self._space, search_space)
         given = trial.system_attrs.get("fixed_params", {})
         if given := {name: value for name, value in given.items() if name in search_space}:
+            layout = layout_of(self._space, search_space)
             if all(name in given for name in (*layout.plain, *(f"{prefix}family" for prefix in layout.groups))):
                 return {}
-            return self._proposals(study, layout, finished, under_way, 1, given=given)[0]
-        asked = (len(finished), tuple(search_space.items()))
+            return self._proposals(study, layout, trials, trial.number, 1, given=given)[0]
+        asked = (sum(1 for t in trials if t.state in _FINISHED and t.params), tuple(search_space.items()))
         if not self._plan.proposals or self._plan.asked != asked:
             waiting = sum(1 for t in trials if t.state == TrialState.RUNNING and not t.params)
             cohort = min(max(1, waiting), _MOST_AT_ONCE)
-            self._plan = _Plan(asked, self._proposals(study, layout, finished, under_way, cohort)[::-1])
+            layout = layout_of(self._space, search_space)
+            self._plan = _Plan(asked, self._proposals(study, layout, trials, trial.number, cohort)[::-1])
         proposal = self._plan.proposals.pop()
         return {name: value for name, value in proposal.items() if name in search_space}
 
@@ -119,13 +118,19 @@ class ShapeSampler(BaseSampler):
         self,
         study: Study,
         layout: Layout,
-        finished: Sequence[FrozenTrial],
-        under_way: Sequence[FrozenTrial],
+        trials: Sequence[FrozenTrial],
+        asking: int,
         count: int,
         *,
         given: Mapping[str, Any] | None = None,
     ) -> list[Parameters]:
-        """`count` points that no trial has tried, if there are such; with the parameters that are `given`, if any."""
+        """`count` points that no trial has tried, if there are such; with the parameters that are `given`, if any.
+
+        Args:
+            asking: number of the trial that a proposal is for.
+        """
+        finished = [t for t in trials if t.state in _FINISHED and t.params]
+        under_way = [t for t in trials if t.state not in _FINISHED and t.params and t.number != asking]
         sampled = self._flattened or layout.plain  # trials also have parameters of one value, points do not
         begun_or_done = [{n: v for n, v in t.params.items() if n in sampled} for t in [*finished, *under_way]]
         done = {key(point) for point in begun_or_done}
@@ -150,7 +155,9 @@ class ShapeSampler(BaseSampler):
             self._fitted = (seen, Surrogate(self._inputs(layout, [usable[i].params for i in rows]), scores[rows]))
         model = self._fitted[1]
         candidates = self._inputs(layout, points)
-        begun = self._inputs(layout, [t.params for t in _fitting(layout, under_way)] + proposals)
+        # Of what is under way, that of the same activations says where they need not be tried again.
+        near = [t for t in under_way if (given or {}).items() <= t.params.items()]
+        begun = self._inputs(layout, [t.params for t in _fitting(layout, near)] + proposals)
         while len(proposals) < count:  # more than there are candidates: the space is small, some come again
             proposals += [points[i] for i in model.choose(candidates, count - len(proposals), begun)]
         return proposals
