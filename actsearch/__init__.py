@@ -6,7 +6,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from actsearch.architectures.swapping import swap_activations as swap_activations
     from actsearch.client import AsyncClient, AsyncJobHandle, Client, JobHandle
     from actsearch.client.errors import (
         AnswerError,
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
         WaitTimeout,
     )
     from actsearch.errors import ActsearchError, ClientError
+    from actsearch.inprocess import search as search
     from actsearch.schemas import (
         ActivationSpec,
         Budget,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         Trial,
         TrialState,
     )
+    from actsearch.surgery.swapping import swap_activations as swap_activations
 
 __version__ = "0.1.0"
 
@@ -78,16 +79,13 @@ __all__ = [
     "__version__",
 ]
 
-_PACKAGES = ("search",)
 # Exported, too, but not by `from actsearch import *`: these load torch.
-_HEAVY = {"swap_activations": "actsearch.architectures.swapping"}
+_HEAVY = {"search": "actsearch.inprocess", "swap_activations": "actsearch.surgery.swapping"}
 _HOMES = ("actsearch.errors", "actsearch.schemas", "actsearch.client.errors", "actsearch.client")
 
 
 def __getattr__(name: str) -> object:
     """Load what is exported on its first use, so that `import actsearch` alone stays light."""
-    if name in _PACKAGES:
-        return import_module(f"actsearch.{name}")
     if name in _HEAVY:
         return getattr(import_module(_HEAVY[name]), name)
     if name in __all__:

@@ -36,10 +36,10 @@ from threadpoolctl import threadpool_limits
 from actsearch.activations import get_family
 from actsearch.schemas import JobRequest
 from actsearch.schemas.samplers import GpSampler, RandomSampler, TpeSampler
-from actsearch.search import make_sampler
-from actsearch.search.shape import Observation, ShapeSampler, Source
-from actsearch.search.shape.layout import to_share
 from actsearch.space import Space, compile_space, suggest
+from actsearch.study import make_sampler
+from actsearch.study.proposing.shape import Observation, ShapeSampler, Source
+from actsearch.study.proposing.shape.layout import to_share
 
 TOP = 0.01
 LIMIT = 150

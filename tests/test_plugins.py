@@ -57,7 +57,7 @@ USE = """
 import json
 from actsearch.activations import Activation, families, gain, snippet
 from actsearch.schemas import ActivationSpec, JobRequest
-from actsearch.search import prepare
+from actsearch.study import prepare
 spec = ActivationSpec(family="signed_log", parameters={"scale": 2}, learned="channel")
 prepared = prepare(JobRequest(task="digits", space={"families": ["relu", "signed_log"]}))
 print(json.dumps({
@@ -92,7 +92,7 @@ def test_a_plugins_architecture_trains_a_plugins_task(tmp_path: Path) -> None:
         tmp_path,
         "import json\n"
         "from actsearch.schemas import *\n"
-        "from actsearch.search import prepare\n"
+        "from actsearch.study import prepare\n"
         "from actsearch.tasks import get_task, load\n"
         "from actsearch.training import *\n"
         "request = JobRequest.model_validate({'task': 'sine_of_x', 'architecture': 'tiny'})\n"

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from actsearch.activations import distinct_families, families, resolve
 from actsearch.schemas import JobRequest
 from actsearch.schemas.samplers import RandomSampler
-from actsearch.search import make_sampler, prepare, violations
-from actsearch.search.constraints import parameter_count
 from actsearch.space import Suggestion, suggest
+from actsearch.study import make_sampler, prepare, violations
+from actsearch.study.checking.constraints import parameter_count
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

@@ -13,7 +13,7 @@ from torch.nn.parameter import is_lazy
 
 from actsearch.architectures.declaration import Sites
 from actsearch.architectures.stages import stage_of
-from actsearch.architectures.swapping import swap
+from actsearch.surgery.swapping import swap
 
 
 @dataclass(frozen=True)

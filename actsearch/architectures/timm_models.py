@@ -15,10 +15,10 @@ from torch import nn
 
 from actsearch.architectures.declaration import RELU, Architecture, InputSpec, Sites
 from actsearch.architectures.ready_made import take_out
-from actsearch.architectures.recognition import usual
-from actsearch.architectures.swapping import find
 from actsearch.errors import FieldProblem, InvalidRequest, NotFound
 from actsearch.schemas import ParameterInfo
+from actsearch.surgery.recognition import usual
+from actsearch.surgery.swapping import find
 
 PREFIX = "timm:"
 _MISFIT = (

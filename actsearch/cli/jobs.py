@@ -11,7 +11,7 @@ from rich.console import Console
 
 from actsearch.cli import tables
 from actsearch.cli.documents import parse_families, parse_learning_rate, read_document
-from actsearch.cli.find import find_job
+from actsearch.cli.find_job import find_job
 from actsearch.cli.options import AsJson, JobId, Url
 from actsearch.cli.output import console, print_json, say
 from actsearch.cli.verdicts import verdict_view

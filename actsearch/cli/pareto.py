@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.table import Table
 
-from actsearch.cli.find import find_job
+from actsearch.cli.find_job import find_job
 from actsearch.cli.options import AsJson, JobId, Url
 from actsearch.cli.output import console, print_json
 from actsearch.cli.tables import BASELINE_STYLE, add_row, new_table

@@ -7,7 +7,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from actsearch.cli.find import find_job
+from actsearch.cli.find_job import find_job
 from actsearch.cli.options import JobId, Url
 from actsearch.cli.output import say
 from actsearch.client import Client, JobHandle

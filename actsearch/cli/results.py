@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from actsearch.cli.find import find_job
+from actsearch.cli.find_job import find_job
 from actsearch.cli.options import AsJson, JobId, Url
 from actsearch.cli.output import console, print_json
 from actsearch.cli.rankings import importance_table, leaderboard_table, ranking_table

@@ -1,6 +1,6 @@
 """Searching in the caller's own process, on the caller's own network and data: no server, no database, no queue.
 
-`search` is also callable as `actsearch.search(...)`.
+`search` is exported as `actsearch.search`.
 """
 
 from __future__ import annotations

@@ -14,8 +14,9 @@ from actsearch.inprocess.result import LocalTrial, best_first
 from actsearch.inprocess.searching import Found
 from actsearch.inprocess.trainer import Trainer, everybody_goes_on
 from actsearch.schemas import Confirmation, Direction, ObjectiveInfo, Trial, TrialState, Verdict
-from actsearch.search import PreparedJob, as_baseline
-from actsearch.search.verdict import (
+from actsearch.space import Suggestion
+from actsearch.study import PreparedJob, as_baseline
+from actsearch.study.judging.verdict import (
     Entrant,
     Judgement,
     Replicates,
@@ -25,7 +26,6 @@ from actsearch.search.verdict import (
     looks_of,
     nothing_to_compare,
 )
-from actsearch.space import Suggestion
 from actsearch.tasks import Task
 from actsearch.training import Outcome
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from actsearch.architectures import InputSpec, Sites
 from actsearch.architectures.declaration import RELU
 from actsearch.architectures.ready_made import ReadyMade, take_out
-from actsearch.architectures.recognition import usual
 from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.inprocess.network import MODEL, Network, checked_outputs
+from actsearch.surgery.recognition import usual
 
 Weights = Literal["fresh", "given"] | Callable[[nn.Module], object]
 """How each candidate's weights begin: `fresh`, `given`, or by a function that draws them in place."""

@@ -30,7 +30,7 @@ from actsearch.inprocess.task import (
 )
 from actsearch.inprocess.trainer import Trainer, most_together
 from actsearch.schemas import Direction, JobRequest
-from actsearch.search import most_at_once, prepare_on
+from actsearch.study import most_at_once, prepare_on
 from actsearch.tasks import Dataset, Task
 
 _TRIED = 4

@@ -17,7 +17,8 @@ from torch import nn
 from actsearch.inprocess.result import LocalTrial, best_first
 from actsearch.inprocess.trainer import Trained, Trainer
 from actsearch.schemas import Direction, StopRule
-from actsearch.search import (
+from actsearch.space import Suggestion, suggest
+from actsearch.study import (
     PreparedJob,
     as_baseline,
     baseline_turn,
@@ -26,8 +27,7 @@ from actsearch.search import (
     make_sampler,
     most_at_once,
 )
-from actsearch.search.terminators import regret_is_bounded
-from actsearch.space import Suggestion, suggest
+from actsearch.study.proposing.terminators import regret_is_bounded
 from actsearch.training import Outcome, Rung
 
 Curve = dict[int, Mapping[str, float]]

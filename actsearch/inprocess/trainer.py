@@ -13,8 +13,8 @@ from actsearch.architectures import Architecture
 from actsearch.errors import TrainingError
 from actsearch.measures import measure
 from actsearch.schemas import JobRequest, Training
-from actsearch.search import input_spec
 from actsearch.space import Suggestion
+from actsearch.study import input_spec
 from actsearch.tasks import Dataset, Task
 from actsearch.training import Candidate, Cohort, OnRung, Outcome, Plan, Rung, cohort_size, train
 

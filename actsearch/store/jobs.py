@@ -32,9 +32,9 @@ from actsearch.schemas import (
 )
 from actsearch.store import claims, evaluations, ranking
 from actsearch.store.encoding import encode
-from actsearch.store.memory import jobs_to_learn_from
 from actsearch.store.models import EventRow, JobRow, StudyRow, TrialRow
 from actsearch.store.queue import defer_runners, workers_online
+from actsearch.store.warm_start import jobs_to_learn_from
 
 # --- creation -------------------------------------------------------------------------------------
 
@@ -51,7 +51,7 @@ def create_job(
     """Create a job, its study, trial 0 (the baseline, waiting) and its runner tasks, in the caller's transaction.
 
     Args:
-        request: checked by `actsearch.search.prepare`, which also gives the other arguments.
+        request: checked by `actsearch.study.checking.prepare`, which also gives the other arguments.
         baseline: the activations of trial 0, by group.
         baseline_parameters: Optuna's parameters of trial 0.
         further_objectives: what else trials are judged by; `objective` is what they are ranked by.

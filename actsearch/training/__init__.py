@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actsearch.training.build import build_module
 from actsearch.training.loop import train
-from actsearch.training.memory import keep_freed_memory
+from actsearch.training.malloc import keep_freed_memory
 from actsearch.training.size import cohort_size
 from actsearch.training.types import Candidate, Cohort, OnComplete, OnRung, Outcome, Plan, Rung
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from actsearch.tasks.declaration import Part
-from actsearch.training.network import Trials
+from actsearch.training.trials import Trials
 
 DEAD_SLOPE = 1e-6
 NEAR_ZERO = 1e-3

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from actsearch.training.build import SiteActivation
-from actsearch.training.known_layers import KNOWN, UNITS, Block, Layer, Named, Signal, Weights, unshared
 from actsearch.training.sites import StackedSite
+from actsearch.training.stacked_layers import KNOWN, UNITS, Block, Layer, Named, Signal, Weights, unshared
 
 # Measured on one CPU thread (AMD EPYC with AVX-512), convnet of 8 channels on 8 x 8 pixels, milliseconds a trial-step:
 # families of four trials 0.73 a block and 0.80 together, of eight 0.58 and 0.67.

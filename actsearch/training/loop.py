@@ -19,12 +19,12 @@ from actsearch.training.batches import batches, on_device, steps_per_epoch
 from actsearch.training.diagnostics import activation_sparsity, columns, dead_fraction, gradient_ratios
 from actsearch.training.environment import device_name, forget_peak_memory, peak_memory, versions
 from actsearch.training.failures import failure_reason
-from actsearch.training.network import Trials
 from actsearch.training.noise import derived_seed, preserved_noise, seed_noise
 from actsearch.training.plain import PlainTrial
 from actsearch.training.preparation import prepared_modules
 from actsearch.training.schedule import learning_rate_factor
 from actsearch.training.stack import StackedTrials
+from actsearch.training.trials import Trials
 from actsearch.training.types import Candidate, Cohort, OnComplete, OnRung, Outcome, Plan, Rung
 
 # An evaluation keeps no signals for a backward pass, so it may take larger steps than training in the same memory.

@@ -13,8 +13,8 @@ from actsearch.schemas import Training
 from actsearch.tasks.declaration import Part, Task
 from actsearch.training.batches import pieces
 from actsearch.training.build import SiteActivation, site_activations
-from actsearch.training.network import weight_names
 from actsearch.training.precision import in_precision
+from actsearch.training.trials import weight_names
 from actsearch.training.types import Candidate
 
 

@@ -11,9 +11,9 @@ from actsearch.architectures import Architecture, InputSpec
 from actsearch.schemas import ActivationSpec, Precision, Scalar
 from actsearch.training.build import EVERYWHERE, build_module
 from actsearch.training.footprint import free_bytes, trial_bytes
-from actsearch.training.known_layers import UNITS
 from actsearch.training.layers import is_chain
 from actsearch.training.products import multiplies_by_openblas
+from actsearch.training.stacked_layers import UNITS
 
 # Measured on one CPU thread (AMD EPYC with AVX-512), batches of 64, eight families mixed, SGD; the thread's own best
 # milliseconds a trial-step, plain against stacked: mlp of width 32 (5 k numbers a trial) 0.24 against 0.08 at K = 64;

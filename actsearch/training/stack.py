@@ -21,10 +21,10 @@ from actsearch.tasks.declaration import Part, Predict, Task
 from actsearch.training.batches import pieces
 from actsearch.training.build import site_activations
 from actsearch.training.layers import blocks_of, layers_of
-from actsearch.training.network import weight_names
 from actsearch.training.optimisers import clipped, stacked_optimiser
 from actsearch.training.precision import in_precision
 from actsearch.training.sites import Merge, Observe, Observer, StackedSite, slot_name
+from actsearch.training.trials import weight_names
 from actsearch.training.types import Candidate
 
 Named = dict[str, Tensor]

@@ -11,7 +11,7 @@ import torch
 from actsearch.architectures import InputSpec, describe, get_architecture, site_names, timm_models
 from actsearch.errors import InvalidRequest, NotFound
 from actsearch.schemas import ActivationSpec, JobRequest, Training
-from actsearch.search import prepare
+from actsearch.study import prepare
 from actsearch.tasks import get_task, load
 from actsearch.training import Candidate, Cohort, Plan, build_module, train
 from actsearch.training.build import site_activations

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 import actsearch
 from actsearch.cli import app
-from actsearch.cli.find import matches
+from actsearch.cli.find_job import matches
 
 OPTIONS = ["--task", "digits", "--families", "relu,gelu", "--trials", "4", "--learning-rate", "1e-4..1e-1"]
 

@@ -164,7 +164,9 @@ def client(service: Service) -> Iterator[Client]:
 
 def device_processes(worker: subprocess.Popen[bytes]) -> list[psutil.Process]:
     """The processes in which a worker trains."""
-    return [p for p in psutil.Process(worker.pid).children() if "actsearch_workers.child" in " ".join(p.cmdline())]
+    return [
+        p for p in psutil.Process(worker.pid).children() if "actsearch_workers.device_main" in " ".join(p.cmdline())
+    ]
 
 
 @pytest.fixture

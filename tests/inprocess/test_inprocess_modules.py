@@ -11,11 +11,11 @@ from torch.nn import functional as F
 
 from actsearch.activations import Activation
 from actsearch.architectures.ready_made import take_out
-from actsearch.architectures.recognition import recognised
 from actsearch.errors import InvalidRequest
 from actsearch.inprocess import search
 from actsearch.inprocess.module import from_module
 from actsearch.schemas import ActivationSpec
+from actsearch.surgery.recognition import recognised
 from actsearch.training import build_module
 
 torch.set_num_threads(1)

@@ -86,15 +86,12 @@ def test_the_snippet_is_code_that_needs_only_torch(found: SearchResult) -> None:
     assert torch.allclose(space["activation"](x), Activation(spec, channels=64)(x))
 
 
-def test_the_module_itself_can_be_called() -> None:
+def test_it_is_exported_as_a_function() -> None:
     found = actsearch.search(regressor, wave(), families=["tanh"], trials=3, epochs=2)
     assert isinstance(found, SearchResult)
     assert found.objective.metric == "mse"
     assert found.objective.direction == "minimize"
     assert "test_mse" not in found.best.metrics  # no test data were given
-    from actsearch.search import prepare  # it stays a package
-
-    assert callable(prepare)
 
 
 def test_one_seed_gives_one_search() -> None:

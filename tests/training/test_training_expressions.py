@@ -12,8 +12,8 @@ from actsearch.activations import Activation
 from actsearch.measures.costs import activation_cost
 from actsearch.schemas import ActivationSpec, JobRequest
 from actsearch.schemas.samplers import RandomSampler
-from actsearch.search import make_sampler, prepare
 from actsearch.space import suggest
+from actsearch.study import make_sampler, prepare
 from actsearch.training import Candidate
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

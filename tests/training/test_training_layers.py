@@ -12,9 +12,9 @@ from actsearch.architectures import InputSpec
 from actsearch.schemas import ActivationSpec, Training
 from actsearch.tasks import get_task, load
 from actsearch.training import Candidate, build_module
-from actsearch.training.known_layers import Block
 from actsearch.training.layers import layers_of
 from actsearch.training.stack import StackedTrials
+from actsearch.training.stacked_layers import Block
 
 # Learned and stochastic ones among them, and one that comes twice.
 FAMILIES = ["relu", "prelu", "rrelu", "gelu", "relu", "swish"]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from actsearch.architectures import InputSpec, architectures
 from actsearch.schemas import ActivationSpec, Precision
-from actsearch.search import input_spec
+from actsearch.study import input_spec
 from actsearch.tasks import load, tasks
 from actsearch.training import build_module, cohort_size
 from actsearch.training.build import EVERYWHERE

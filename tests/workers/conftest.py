@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Engine
 
 from actsearch.schemas import JobRequest, Trial
-from actsearch.search import prepare
 from actsearch.store import jobs, trials
+from actsearch.study import prepare
 from actsearch_workers.control import Control
 from actsearch_workers.messages import Run
 from actsearch_workers.runner import run_slice

@@ -11,8 +11,8 @@ from sqlalchemy import Engine, text
 
 from actsearch.schemas import JobRequest
 from actsearch.schemas.samplers import GpSampler, RandomSampler, TpeSampler
-from actsearch.search import most_at_once, prepare
 from actsearch.store import jobs
+from actsearch.study import most_at_once, prepare
 from actsearch.training.stack import StackedTrials
 from actsearch_workers.control import Control
 from actsearch_workers.messages import Run

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from actsearch.schemas import Job, JobRequest, JobState, Outcome
-from actsearch.search import prepare
 from actsearch.store import evaluations, jobs, trials
+from actsearch.study import prepare
 from actsearch_workers.control import Control
 from actsearch_workers.messages import Run
 from actsearch_workers.runner import run_slice

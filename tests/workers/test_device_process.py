@@ -14,8 +14,8 @@ from sqlalchemy import Engine
 
 from actsearch.schemas import JobState
 from actsearch.store import jobs
+from actsearch_workers.device_process import DeviceProcess, ProcessDied
 from actsearch_workers.messages import Broken, Done, Run
-from actsearch_workers.process import DeviceProcess, ProcessDied
 
 Submit = Callable[..., UUID]
 

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Engine
 
 from actsearch.schemas import Job, JobRequest
-from actsearch.search import prepare
 from actsearch.store import jobs
+from actsearch.study import prepare
 from actsearch_workers.control import Control
 from actsearch_workers.messages import Run
 from actsearch_workers.runner import run_slice

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from actsearch.errors import InvalidRequest
 from actsearch.store import jobs
-from actsearch.store.memory import remembered
+from actsearch.store.warm_start import remembered
 
 Submit = Callable[..., UUID]
 Work = Callable[..., list[Any]]

@@ -10,8 +10,8 @@ import pytest
 from actsearch.errors import InvalidRequest
 from actsearch_workers import control
 from actsearch_workers.control import Control
+from actsearch_workers.device_process import DeviceProcess
 from actsearch_workers.pool import DevicePool, device_names, threads_each
-from actsearch_workers.process import DeviceProcess
 
 
 def test_a_name_may_stand_twice_and_auto_finds_something() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from actsearch.schemas import FailureReason
-from actsearch.search import violations
 from actsearch.store import claims
+from actsearch.study import violations
 from actsearch_workers.cohorts import Context, Member
 
 

@@ -14,10 +14,10 @@ from sqlalchemy import Engine
 
 from actsearch.errors import InvalidRequest, TrainingError
 from actsearch.schemas import FailureReason, JobRequest, JobState, Scalar
-from actsearch.search import PreparedJob, input_spec
-from actsearch.search.shape import Source
 from actsearch.space import Suggestion
 from actsearch.store import OptunaStorage, claims, jobs
+from actsearch.study import PreparedJob, input_spec
+from actsearch.study.proposing.shape import Source
 from actsearch.tasks import get_task, load
 from actsearch.training import Candidate, Cohort, Outcome, Plan, Rung, cohort_size, train
 from actsearch_workers.control import Control

@@ -11,8 +11,10 @@ from sqlalchemy import Connection
 
 from actsearch.errors import TrainingError
 from actsearch.schemas import ActivationSpec, Confirmation, FailureReason, JobState, ObjectiveInfo, Trial
-from actsearch.search import as_baseline
-from actsearch.search.verdict import (
+from actsearch.space import Suggestion
+from actsearch.store import claims, evaluations, jobs, ranking, stopping, trials
+from actsearch.study import as_baseline
+from actsearch.study.judging.verdict import (
     Entrant,
     Judgement,
     Replicates,
@@ -22,8 +24,6 @@ from actsearch.search.verdict import (
     looks_of,
     nothing_to_compare,
 )
-from actsearch.space import Suggestion
-from actsearch.store import claims, evaluations, jobs, ranking, stopping, trials
 from actsearch.tasks import get_task, load
 from actsearch.training import Cohort, Outcome, Plan, Rung, train
 from actsearch_workers.cohorts import CohortStopped, Context, candidate_of

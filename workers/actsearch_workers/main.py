@@ -23,9 +23,9 @@ from actsearch.settings import Settings
 from actsearch.store import create_store_engine, database_url, libpq_url, require_current
 from actsearch.store.models import WorkerRow
 from actsearch.store.queue import RUNNER_QUEUE, UPKEEP_QUEUE
+from actsearch_workers.device_process import DeviceProcess
 from actsearch_workers.lost_database import silence_libraries
 from actsearch_workers.pool import DevicePool, device_names, threads_each
-from actsearch_workers.process import DeviceProcess
 from actsearch_workers.tasks import Workplace, app
 from actsearch_workers.upkeep import reconcile
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from actsearch.errors import FieldProblem, InvalidRequest
-from actsearch_workers.process import DeviceProcess
+from actsearch_workers.device_process import DeviceProcess
 
 # As many as a job's runners by default.
 _CPU_PROCESSES = 4

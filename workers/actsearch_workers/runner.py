@@ -9,7 +9,9 @@ import optuna
 from sqlalchemy import Engine
 
 from actsearch.schemas import ACTIVE_STATES, ActivationSpec, JobRequest, JobState, StopRule
-from actsearch.search import (
+from actsearch.space import Suggestion, suggest
+from actsearch.store import OptunaStorage, claims, jobs, proposal_lock, stopping
+from actsearch.study import (
     as_baseline,
     baseline_turn,
     claimed_trial,
@@ -19,16 +21,14 @@ from actsearch.search import (
     most_at_once,
     prepare,
 )
-from actsearch.search.terminators import regret_is_bounded
-from actsearch.space import Suggestion, suggest
-from actsearch.store import OptunaStorage, claims, jobs, stopping, turns
+from actsearch.study.proposing.terminators import regret_is_bounded
 from actsearch_workers import confirmation
 from actsearch_workers.admission import admitted
 from actsearch_workers.cohorts import CohortStopped, Context, Member, size_for, train_members
 from actsearch_workers.control import Control
 from actsearch_workers.handback import fail_cancelled, give_back
-from actsearch_workers.memory import propose_remembered, sources_of
 from actsearch_workers.messages import Run
+from actsearch_workers.warm_start import propose_remembered, sources_of
 
 
 def run_slice(engine: Engine, order: Run, device: str, control: Control) -> bool:
@@ -81,7 +81,7 @@ def _begun(context: Context) -> tuple[Sequence[claims.Claim], Sequence[Member]]:
     size = size_for(context, shape, most_at_once(request.sampler, request.budget.trials))
     _stop_at_regret_bound(context)
     order = context.order
-    with turns.proposing(context.engine, order.job_id):
+    with proposal_lock.proposing(context.engine, order.job_id):
         with context.engine.begin() as connection:
             claimed = claims.claim(connection, order.job_id, order.runner, order.worker, size)
         return claimed, _proposed(context, claimed) if claimed else []

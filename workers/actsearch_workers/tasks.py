@@ -17,11 +17,11 @@ from actsearch.schemas import ACTIVE_STATES, JobState
 from actsearch.settings import Settings
 from actsearch.store import jobs
 from actsearch.store.queue import RUN_TASK, RUNNER_QUEUE, UPKEEP_QUEUE, defer_runners
+from actsearch_workers.device_process import ProcessDied
 from actsearch_workers.handback import give_back
 from actsearch_workers.messages import Broken, Run
 from actsearch_workers.own_tasks import OwnTasks
 from actsearch_workers.pool import DevicePool
-from actsearch_workers.process import ProcessDied
 from actsearch_workers.upkeep import reconcile
 
 log = structlog.get_logger()

@@ -24,9 +24,9 @@ from actsearch.schemas import (
     TrialRanking,
     TrialState,
 )
-from actsearch.search import prepare
-from actsearch.search.importances import importances, importances_within
 from actsearch.store import evaluations, jobs, ranking, trials
+from actsearch.study import prepare
+from actsearch.study.judging.importances import importances, importances_within
 from actsearch_api.dependencies import ServiceSettings, Store, Transaction
 from actsearch_api.problems import documented
 

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Engine
 
 from actsearch.report import Findings
 from actsearch.schemas import Job
-from actsearch.search.importances import importances
 from actsearch.store import OptunaStorage, findings, jobs, pareto, ranking
+from actsearch.study.judging.importances import importances
 
 MOST_TRIALS = 5000
 CURVES = 6

@@ -1,0 +1,1 @@
+"""Judging what was found: the statistics of confirmation, the verdict, importances."""

@@ -1,0 +1,1 @@
+"""Proposing trials: samplers, pruners, warm start, the baseline's turns."""

@@ -1,0 +1,1 @@
+"""Finding, recognising and exchanging activations inside any `nn.Module`."""
