@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
-SOURCES := actsearch api workers migrations tests docs $(wildcard benchmarks examples)
+SOURCES := actsearch api workers migrations tests docs scripts $(wildcard benchmarks examples)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test lint format bench clean browser

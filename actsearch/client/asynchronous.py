@@ -1,4 +1,4 @@
-"""The asynchronous client: the blocking one with `await`; `tests/client` holds the two to the same surface."""
+"""The asynchronous client. It is the source of both: `scripts/generate_blocking_client.py` derives the other."""
 
 from __future__ import annotations
 
@@ -46,12 +46,19 @@ Item = TypeVar("Item")
 
 
 class AsyncClient:
-    """A connection to the service for asyncio; see `Client` for arguments, results and errors.
+    """A connection to the service, for asyncio.
+
+    Args:
+        url: of the API; None for `ACTSEARCH_URL`, by default the service of `actsearch up` on this machine.
+        timeout: seconds to wait for an answer.
+        retries: further attempts after one that failed for a passing reason (no connection, overload).
+        transport: what carries requests, as httpx takes it; None for the network.
 
     Example:
         >>> async with AsyncClient() as client:  # doctest: +SKIP
-        ...     job = await client.submit(task="digits", trials=20)
-        ...     await job.wait()
+        ...     job = await client.submit(task="digits", families=["relu", "gelu"], trials=20)
+        ...     await job.watch()
+        ...     print(await job.best())
     """
 
     def __init__(
@@ -78,11 +85,23 @@ class AsyncClient:
     async def submit(
         self, request: JobRequest | Mapping[str, Any] | None = None, **keywords: Unpack[Shorthand]
     ) -> AsyncJobHandle:
-        """Submit a search: see `Client.submit`."""
+        """Submit a search.
+
+        Args:
+            request: the whole request, as `JobRequest` or as the document of `POST /v1/jobs`.
+            keywords: instead of it or over it: `task="digits", families=["relu"], trials=50`; see `Shorthand`.
+
+        Raises:
+            InvalidRequestError: the request cannot be carried out; names every offending field.
+        """
         return AsyncJobHandle(self, await self.ask(calls.submit_job(to_document(request, keywords))))
 
     async def job(self, job_id: UUID | str) -> AsyncJobHandle:
-        """The job with this id."""
+        """The job with this id.
+
+        Raises:
+            NotFoundError: there is none.
+        """
         return AsyncJobHandle(self, await self.ask(calls.get_job(job_id)))
 
     async def jobs(self, state: str | None = None) -> AsyncIterator[AsyncJobHandle]:
@@ -95,7 +114,11 @@ class AsyncClient:
         return await self.ask(calls.get_leaderboard(architecture, task, limit))
 
     async def trial(self, trial_id: UUID | str) -> Trial:
-        """One trial, with its learning curve."""
+        """One trial, with its learning curve.
+
+        Raises:
+            NotFoundError: there is none.
+        """
         return await self.ask(calls.get_trial(trial_id))
 
     async def activations(self) -> list[FamilyInfo]:
@@ -178,7 +201,7 @@ class AsyncClient:
 
 
 class AsyncJobHandle(SeenJob):
-    """A job on the service, for asyncio; see `JobHandle` for arguments, results and errors."""
+    """A job on the service, for asyncio: follow it, cancel it, read its results."""
 
     def __init__(self, client: AsyncClient, snapshot: Job) -> None:
         super().__init__(snapshot)
@@ -190,25 +213,43 @@ class AsyncJobHandle(SeenJob):
         return self.snapshot
 
     async def wait(self, timeout: float | None = None, poll: float = 0.5) -> Job:  # noqa: ASYNC109 - as the other client
-        """Wait until the job has come to an end, whichever; returns it."""
+        """Wait until the job has come to an end, whichever; returns it.
+
+        Args:
+            timeout: seconds; None for no limit.
+            poll: seconds between two questions.
+
+        Raises:
+            WaitTimeout: the time is over; the job goes on.
+        """
         [self.snapshot] = await self._client.run(follow(self._client.service, [self.id], poll, timeout))
         return self.snapshot
 
     async def watch(self, timeout: float | None = None, poll: float = 0.5) -> Job:  # noqa: ASYNC109 - as above
-        """`wait` with a live display on standard output."""
+        """`wait` with a live display on standard output; takes and raises what `wait` does."""
         with progress_display() as display:
             [self.snapshot] = await self._client.run(follow(self._client.service, [self.id], poll, timeout, display))
         return self.snapshot
 
     async def cancel(self) -> Job:
-        """Stop the job for good; running trials end at their next rung."""
+        """Stop the job for good; running trials end at their next rung.
+
+        Raises:
+            ConflictError: it is over already.
+        """
         self.snapshot = await self._client.ask(calls.cancel_job(self.id))
         return self.snapshot
 
     def trials(
         self, *, state: str | None = None, family: str | None = None, sort: Sort = "number"
     ) -> AsyncIterator[Trial]:
-        """The job's trials, without their curves; fetched page by page as they are consumed."""
+        """The job's trials, without their curves; fetched page by page as they are consumed.
+
+        Args:
+            state: only those in this state (`complete`, `pruned`, `failed`, `running`, `waiting`).
+            family: only those of this family.
+            sort: by number or by value, `-` for descending; sorted by value, only those that have one.
+        """
         return self._client.items(calls.list_trials(self.id, state, family, sort))
 
     async def verdict(self) -> Verdict:
@@ -235,7 +276,12 @@ class AsyncJobHandle(SeenJob):
     async def ranking(
         self, by: Literal["trial", "activation", "family"] = "trial", limit: int = 100
     ) -> TrialRanking | ActivationRanking | FamilyRanking:
-        """Complete trials, or families by their best one, in order; the baseline's place is always told."""
+        """Complete trials, or families by their best one, in order; the baseline's place is always told.
+
+        Args:
+            by: `trial`, `activation` (whatever the learning rate) or `family`.
+            limit: the most entries.
+        """
         if by == "activation":
             return await self._client.ask(calls.rank_activations(self.id, limit))
         if by == "family":
@@ -248,20 +294,34 @@ class AsyncJobHandle(SeenJob):
 
     async def report(self) -> str:
         """The job's report: one self-contained HTML page."""
-        return (await self._client.ask(calls.report(self.id))).content.decode()
+        file = await self._client.ask(calls.report(self.id))
+        return file.content.decode()
 
     async def chart(self, name: Chart, form: Literal["svg", "png"] = "svg") -> bytes:
-        """A chart of the report as a picture."""
-        return (await self._client.ask(calls.chart(self.id, name, form))).content
+        """A chart of the report as a picture.
+
+        Raises:
+            NotFoundError: the job has nothing to show in it.
+        """
+        file = await self._client.ask(calls.chart(self.id, name, form))
+        return file.content
 
     async def importances(self, evaluator: Literal["ped_anova", "fanova"] = "ped_anova") -> Importances:
         """How much of the objective's variation each searched parameter explains, by Optuna's evaluators."""
         return await self._client.ask(calls.get_importances(self.id, evaluator))
 
     async def best(self) -> Trial:
-        """The best complete trial so far, asked for anew."""
+        """The best complete trial so far, asked for anew.
+
+        Raises:
+            NoResult: there is none.
+        """
         return best_of(await self.refresh())
 
     async def to_pandas(self) -> pd.DataFrame:
-        """All trials as a table: one row a trial, nested values in dotted columns."""
+        """All trials as a table: one row a trial, nested values in dotted columns.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
         return trial_frame([trial async for trial in self.trials()])

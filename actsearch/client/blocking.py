@@ -1,4 +1,4 @@
-"""The blocking client."""
+"""The blocking client. Generated from `asynchronous.py` by `scripts/generate_blocking_client.py`."""
 
 from __future__ import annotations
 
@@ -104,7 +104,8 @@ class Client:
 
     def jobs(self, state: str | None = None) -> Iterator[JobHandle]:
         """All jobs, or those in a state, the newest first; fetched page by page as they are consumed."""
-        return (JobHandle(self, job) for job in self.items(calls.list_jobs(state)))
+        for job in self.items(calls.list_jobs(state)):
+            yield JobHandle(self, job)
 
     def leaderboard(self, architecture: str, task: str, limit: int = 100) -> Leaderboard:
         """Families by what they gained over the baseline in all jobs of an architecture and a task, verdicts first."""
@@ -222,7 +223,7 @@ class JobHandle(SeenJob):
         return self.snapshot
 
     def watch(self, timeout: float | None = None, poll: float = 0.5) -> Job:
-        """`wait` with a live display on standard output."""
+        """`wait` with a live display on standard output; takes and raises what `wait` does."""
         with progress_display() as display:
             [self.snapshot] = self._client.run(follow(self._client.service, [self.id], poll, timeout, display))
         return self.snapshot
@@ -288,7 +289,8 @@ class JobHandle(SeenJob):
 
     def report(self) -> str:
         """The job's report: one self-contained HTML page."""
-        return self._client.ask(calls.report(self.id)).content.decode()
+        file = self._client.ask(calls.report(self.id))
+        return file.content.decode()
 
     def chart(self, name: Chart, form: Literal["svg", "png"] = "svg") -> bytes:
         """A chart of the report as a picture.
@@ -296,7 +298,8 @@ class JobHandle(SeenJob):
         Raises:
             NotFoundError: the job has nothing to show in it.
         """
-        return self._client.ask(calls.chart(self.id, name, form)).content
+        file = self._client.ask(calls.chart(self.id, name, form))
+        return file.content
 
     def importances(self, evaluator: Literal["ped_anova", "fanova"] = "ped_anova") -> Importances:
         """How much of the objective's variation each searched parameter explains, by Optuna's evaluators."""
@@ -316,4 +319,4 @@ class JobHandle(SeenJob):
         Raises:
             ImportError: pandas is not installed.
         """
-        return trial_frame(self.trials())
+        return trial_frame(list(self.trials()))

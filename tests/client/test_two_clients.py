@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from actsearch import AsyncClient, AsyncJobHandle, Client, JobHandle
 
+SCRIPT = Path(__file__).parents[2] / "scripts" / "generate_blocking_client.py"
 PAIRS = [(Client, AsyncClient), (JobHandle, AsyncJobHandle)]
+
+
+@pytest.fixture(scope="module")
+def generator() -> ModuleType:
+    """The script as a module."""
+    spec = importlib.util.spec_from_file_location("generate_blocking_client", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_blocking_client_is_what_the_asynchronous_one_gives(generator: ModuleType) -> None:
+    derived = generator.blocking(generator.SOURCE.read_text(encoding="utf-8"))
+    assert generator.TARGET.read_text(encoding="utf-8") == derived, f"run `python {SCRIPT.name}` in scripts/"
+
+
+@pytest.mark.parametrize("unknown", ["await asyncio.gather(a, b)", "async for a in b(): ...\nanext(b)", "AsyncLock()"])
+def test_what_has_no_blocking_form_is_refused(generator: ModuleType, unknown: str) -> None:
+    with pytest.raises(ValueError, match="add it to WORDS"):
+        generator.blocking(unknown)
 
 
 def surface(kind: type) -> dict[str, object]:
