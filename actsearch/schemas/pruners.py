@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -12,19 +12,31 @@ Epochs = Annotated[int, Field(ge=1, le=100_000)]
 Trials = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
-class AutoPruner(Schema):
+class AnyPruner(Schema):
+    """What all pruners have.
+
+    Attributes:
+        insists: a request with it asks for pruning, and is refused where nothing can be pruned by.
+    """
+
+    insists: ClassVar[bool] = True
+
+
+class AutoPruner(AnyPruner):
     """`hyperband` where a trial has at least 9 epochs (two rungs of thirds), else `none`."""
 
     name: Literal["auto"] = "auto"
+    insists: ClassVar[bool] = False
 
 
-class NoPruner(Schema):
+class NoPruner(AnyPruner):
     """Every trial is trained to the end."""
 
     name: Literal["none"] = "none"
+    insists: ClassVar[bool] = False
 
 
-class HyperbandPruner(Schema):
+class HyperbandPruner(AnyPruner):
     """Successive halving in brackets that begin at different rungs: slow starters get a chance in some of them.
 
     Args:
@@ -37,7 +49,7 @@ class HyperbandPruner(Schema):
     reduction_factor: Annotated[int, Field(ge=2, le=100)] = 3
 
 
-class AshaPruner(Schema):
+class AshaPruner(AnyPruner):
     """Asynchronous successive halving (ASHA): one bracket of `hyperband`.
 
     Args:
@@ -52,7 +64,7 @@ class AshaPruner(Schema):
     min_early_stopping_rate: Annotated[int, Field(ge=0, le=20)] = 0
 
 
-class MedianPruner(Schema):
+class MedianPruner(AnyPruner):
     """Stop what is worse than the median of earlier trials at the same epoch.
 
     Args:
@@ -69,7 +81,7 @@ class MedianPruner(Schema):
     n_min_trials: Annotated[int, Field(ge=1, le=1_000_000)] = 1
 
 
-class PercentilePruner(Schema):
+class PercentilePruner(AnyPruner):
     """Stop what is not among the best `percentile` per cent of earlier trials at the same epoch; else as `median`."""
 
     name: Literal["percentile"] = "percentile"
@@ -80,7 +92,7 @@ class PercentilePruner(Schema):
     n_min_trials: Annotated[int, Field(ge=1, le=1_000_000)] = 1
 
 
-class WilcoxonPruner(Schema):
+class WilcoxonPruner(AnyPruner):
     """Stop what a signed-rank test, epoch against epoch, finds worse than the best trial.
 
     The test is made for steps that are independent instances. Epochs of one training are not independent, so
@@ -95,7 +107,7 @@ class WilcoxonPruner(Schema):
     n_startup_steps: Annotated[int, Field(ge=0, le=100_000)] = 2
 
 
-class ThresholdPruner(Schema):
+class ThresholdPruner(AnyPruner):
     """Stop what leaves [lower, upper] after `n_warmup_steps` epochs; at least one of the two is needed."""
 
     name: Literal["threshold"] = "threshold"
@@ -127,7 +139,7 @@ PlainPruner = Annotated[
 ]
 
 
-class PatientPruner(Schema):
+class PatientPruner(AnyPruner):
     """Stop a trial only when it has also not improved by `min_delta` for `patience` epochs.
 
     Args:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
@@ -12,13 +13,35 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 
 
-class AutoSampler(Schema):
+class AnySampler(Schema):
+    """What all samplers have: traits, each declared where it differs from here and asked for by whoever needs it.
+
+    Attributes:
+        learns: results change what it proposes.
+        exhaustive: it proposes every point of a finite space once, and counts on all of its proposals being trained.
+        several_objectives: it can serve more than one objective.
+        needs_numbers: how many numbers that every trial has it needs to work on.
+        range_points: how many values it cuts a range without steps into; None if it does not.
+    """
+
+    learns: ClassVar[bool] = True
+    exhaustive: ClassVar[bool] = False
+    several_objectives: ClassVar[bool] = True
+    needs_numbers: ClassVar[int] = 0
+
+    @property
+    def range_points(self) -> int | None:
+        """See the class."""
+        return None
+
+
+class AutoSampler(AnySampler):
     """`shape` where there are activations to choose among, `tpe` where only other parameters are searched."""
 
     name: Literal["auto"] = "auto"
 
 
-class ShapeSampler(Schema):
+class ShapeSampler(AnySampler):
     """Ours: compares activations by the function they compute, and proposes whole cohorts at once.
 
     Args:
@@ -31,7 +54,7 @@ class ShapeSampler(Schema):
     n_candidates: Annotated[int, Field(ge=16, le=10_000)] = 512
 
 
-class TpeSampler(Schema):
+class TpeSampler(AnySampler):
     """Tree-structured Parzen estimator: a model of good and of bad parameter values, family by family.
 
     Args:
@@ -48,7 +71,7 @@ class TpeSampler(Schema):
     constant_liar: bool = True
 
 
-class GpSampler(Schema):
+class GpSampler(AnySampler):
     """Gaussian process over the parameters that every trial has; good for few trials, slow for thousands.
 
     Args:
@@ -61,13 +84,14 @@ class GpSampler(Schema):
     deterministic_objective: bool = False
 
 
-class RandomSampler(Schema):
+class RandomSampler(AnySampler):
     """Uniform over the space (families alike, whatever the number of their parameters)."""
 
     name: Literal["random"] = "random"
+    learns: ClassVar[bool] = False
 
 
-class QmcSampler(Schema):
+class QmcSampler(AnySampler):
     """Quasi-random: evener than random over what every trial has; a family's own parameters are random.
 
     Args:
@@ -76,11 +100,12 @@ class QmcSampler(Schema):
     """
 
     name: Literal["qmc"] = "qmc"
+    learns: ClassVar[bool] = False
     qmc_type: Literal["sobol", "halton"] = "sobol"
     scramble: bool = True
 
 
-class CmaesSampler(Schema):
+class CmaesSampler(AnySampler):
     """Evolution of a normal distribution over the numbers that every trial has; it needs at least two of them.
 
     Categories (families among them) and a family's own parameters are drawn at random: give one family, or search
@@ -93,12 +118,14 @@ class CmaesSampler(Schema):
     """
 
     name: Literal["cmaes"] = "cmaes"
+    several_objectives: ClassVar[bool] = False
+    needs_numbers: ClassVar[int] = 2
     n_startup_trials: Annotated[int, Field(ge=0, le=100_000)] = 1
     popsize: Annotated[int, Field(ge=2, le=100_000)] | None = None
     with_margin: bool = False
 
 
-class Nsga2Sampler(Schema):
+class Nsga2Sampler(AnySampler):
     """Genetic algorithm over what every trial has (families among it); a family's own parameters are random.
 
     Args:
@@ -114,7 +141,7 @@ class Nsga2Sampler(Schema):
     swapping_prob: Share = 0.5
 
 
-class GridSampler(Schema):
+class GridSampler(AnySampler):
     """Every combination once, in random order; ranges are cut into `points` values (on a log scale where they are).
 
     Args:
@@ -122,13 +149,22 @@ class GridSampler(Schema):
     """
 
     name: Literal["grid"] = "grid"
+    learns: ClassVar[bool] = False
+    exhaustive: ClassVar[bool] = True
     points: Annotated[int, Field(ge=2, le=1000)] = 5
 
+    @property
+    def range_points(self) -> int | None:
+        """See `AnySampler`."""
+        return self.points
 
-class BruteForceSampler(Schema):
+
+class BruteForceSampler(AnySampler):
     """Every combination once, in random order, of a space where every parameter has steps, choices or one value."""
 
     name: Literal["brute_force"] = "brute_force"
+    learns: ClassVar[bool] = False
+    exhaustive: ClassVar[bool] = True
 
 
 Sampler = Annotated[
@@ -146,3 +182,10 @@ Sampler = Annotated[
     BeforeValidator(named),
 ]
 """The sampler that proposes activations: a name, or a name with options."""
+
+SAMPLERS: tuple[type[AnySampler], ...] = get_args(get_args(Sampler)[0])
+
+
+def samplers_that(suit: Callable[[type[AnySampler]], bool]) -> tuple[str, ...]:
+    """Names of the samplers whose traits suit, in the order of their declaration."""
+    return tuple(str(kind.model_fields["name"].default) for kind in SAMPLERS if suit(kind))

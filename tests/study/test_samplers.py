@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from actsearch.errors import InvalidRequest
 from actsearch.schemas import JobRequest, Pruner, Sampler
+from actsearch.schemas.samplers import SAMPLERS, AnySampler, samplers_that
 from actsearch.space import suggest
 from actsearch.study import make_pruner, make_sampler, prepare
 from actsearch.study.proposing.exhaustive import count_points
@@ -30,8 +31,11 @@ def _request(**request: Any) -> JobRequest:
     return JobRequest.model_validate({"task": "digits", **request})
 
 
-def _proposals(request: JobRequest, n: int, cohort: int = 4, **first: Any) -> list[dict[str, Any]]:
-    """Parameters of trials proposed in cohorts, each by a sampler made anew; the baseline is trial 0."""
+def _proposals(request: JobRequest, n: int, cohort: int = 4, sign: int = 1) -> list[dict[str, Any]]:
+    """Parameters of trials proposed in cohorts, each by a sampler made anew; the baseline is trial 0.
+
+    A trial's value is the sum of its parameters, or the opposite of it.
+    """
     prepared = prepare(request)
     study = optuna.create_study(direction="maximize")
     study.enqueue_trial(dict(prepared.baseline_parameters))
@@ -42,8 +46,75 @@ def _proposals(request: JobRequest, n: int, cohort: int = 4, **first: Any) -> li
         for trial in trials:
             suggest(trial, prepared.space)
         for trial in trials:
-            study.tell(trial, sum(v for v in trial.params.values() if isinstance(v, float)))
+            study.tell(trial, sign * sum(v for v in trial.params.values() if isinstance(v, float)))
     return [trial.params for trial in study.trials]
+
+
+EAGER = {"tpe": {"n_startup_trials": 3}, "gp": {"n_startup_trials": 3}, "cmaes": {"popsize": 4}}
+EAGER |= {"nsga2": {"population_size": 4}}
+NAMES = samplers_that(lambda _: True)
+
+
+def _eager(name: str) -> dict[str, Any]:
+    """The sampler with the options that let it learn soon."""
+    return {"name": name, **EAGER.get(name, {})}
+
+
+def test_every_sampler_of_a_request_has_traits() -> None:
+    assert all(issubclass(kind, AnySampler) for kind in SAMPLERS)
+    assert [TypeAdapter(Sampler).validate_python(name).name for name in NAMES] == list(NAMES)
+    assert len(NAMES) == len(SAMPLERS) == 10
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sampler_that_learns_proposes_other_points_where_results_are_the_opposite(name: str) -> None:
+    space = NUMBERS | {"families": ["relu"]}
+    exhaustive = {"training": {n: {"choices": [i / 10 for i in range(1, 8)]} for n in NUMBERS["training"]}}
+    sampler = TypeAdapter(Sampler).validate_python(_eager(name))
+    space |= exhaustive if sampler.exhaustive else {}
+    request = _request(sampler=_eager(name), space=space, budget={"trials": 20})
+    one, other = (_proposals(request, 20, sign=sign) for sign in (1, -1))
+    assert (one != other) == sampler.learns
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_what_takes_several_objectives_proposes_for_two_and_is_accepted(name: str) -> None:
+    sampler = TypeAdapter(Sampler).validate_python(_eager(name))
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=make_sampler(sampler, 0, 0))
+
+    def objective(trial: optuna.Trial) -> tuple[float, float]:
+        found = [trial.suggest_int(letter, 0, 9) for letter in "xy"]
+        return found[0], found[1]
+
+    two = {"objectives": [{}, {"metric": "parameters"}], "space": STEPPED, "budget": {"trials": 5}}
+    request = _request(sampler=name, **two)
+    if sampler.several_objectives:
+        study.optimize(objective, n_trials=12)
+        assert len(study.trials) == 12
+        assert prepare(request).request == request
+    else:
+        with pytest.raises(ValueError, match="multi-objective"):
+            study.optimize(objective, n_trials=12)
+        with pytest.raises(InvalidRequest, match="single objective") as caught:
+            prepare(request)
+        [problem] = caught.value.problems
+        assert (problem.field, problem.allowed) == ("sampler", tuple(n for n in NAMES if n != name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_needs_numbers_is_refused_where_there_are_too_few(name: str) -> None:
+    needed = TypeAdapter(Sampler).validate_python(name).needs_numbers
+    numbers = {name: {"low": 1, "high": 8} for name in ("depth", "width")}
+    for count in range(3):
+        space = {"families": ["relu"], "architecture": dict(list(numbers.items())[:count])}
+        request = _request(sampler=name, space=space, budget={"trials": 1})
+        if count >= needed:
+            prepare(request)
+            continue
+        with pytest.raises(InvalidRequest, match=f"at least {needed} numbers") as caught:
+            prepare(request)
+        assert "tpe" in caught.value.problems[0].allowed
 
 
 def test_options_arrive_in_optuna() -> None:

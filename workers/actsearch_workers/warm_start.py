@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from actsearch.schemas.samplers import BruteForceSampler, GridSampler
 from actsearch.store import claims
 from actsearch.store.warm_start import remembered
 from actsearch.study.proposing.shape import Observation, Source
@@ -32,7 +31,7 @@ def sources_of(context: Context) -> list[Source]:
 
 def propose_remembered(context: Context, claim: claims.Claim) -> None:
     """Fix a job's first trials after the baseline to the best of the earlier jobs, in turn, and mark them as such."""
-    if isinstance(context.request.sampler, GridSampler | BruteForceSampler):
+    if context.request.sampler.exhaustive:
         return
     again = _best_in_turn(sources_of(context))[: min(_AGAIN, context.request.budget.trials // _SHARE)]
     if not 0 < claim.number <= len(again):

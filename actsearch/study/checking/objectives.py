@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 from actsearch.errors import FieldProblem
 from actsearch.schemas import JobRequest, Measure, Objective, ObjectiveInfo
+from actsearch.schemas.samplers import samplers_that
 from actsearch.tasks import Task
 
-_NEVER_PRUNES = ("none", "auto")
-_SINGLE_MINDED = ("cmaes", "shape")
 _MEASURES = {measure.value: measure for measure in Measure}
 
 
@@ -39,15 +38,16 @@ def objective_problems(request: JobRequest, task: Task) -> Iterator[FieldProblem
         seen.add(name)
     if len(request.judged_by) > 1:
         yield from _several_problems(request)
-    elif request.judged_by[0].metric in _MEASURES and request.pruner.name not in _NEVER_PRUNES:
+    elif request.judged_by[0].metric in _MEASURES and request.pruner.insists:
         message = f"{request.judged_by[0].metric} is known at the end of a trial only: nothing to prune by; use none"
         yield FieldProblem("pruner", message, ("none",))
 
 
 def _several_problems(request: JobRequest) -> Iterator[FieldProblem]:
-    if request.pruner.name not in _NEVER_PRUNES:
+    if request.pruner.insists:
         message = "trials with several objectives cannot be pruned (Optuna compares one value); use none"
         yield FieldProblem("pruner", message, ("none",))
-    if request.sampler.name in _SINGLE_MINDED:
-        message = f"{request.sampler.name} knows one objective only; choose one of `allowed`"
-        yield FieldProblem("sampler", message, ("tpe", "nsga2", "random", "gp", "qmc"))
+    if not request.sampler.several_objectives:
+        allowed = samplers_that(lambda sampler: sampler.several_objectives)
+        message = f"{request.sampler.name} takes a single objective; choose one of: {', '.join(allowed)}"
+        yield FieldProblem("sampler", message, allowed)

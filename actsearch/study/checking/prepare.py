@@ -26,7 +26,6 @@ from actsearch.schemas import (
     Range,
     Scalar,
 )
-from actsearch.schemas.samplers import GridSampler
 from actsearch.space import (
     EVERYWHERE,
     Space,
@@ -130,8 +129,8 @@ def _prepared(request: JobRequest, task: Task, architecture: Architecture, datas
         (lambda searched: list(groups(searched))) if request.space.architecture else None,
         most.values(),
     )
-    if isinstance(request.sampler, GridSampler):
-        space = discrete_space(space, request.sampler.points, most.values())
+    if request.sampler.range_points is not None:
+        space = discrete_space(space, request.sampler.range_points, most.values())
     problems = tuple(sampler_problems(request, space))
     if problems:
         raise InvalidRequest(*problems)

@@ -7,7 +7,6 @@ from actsearch.schemas import Sampler
 # Optuna's TPE and GP draw their first ten trials at random anyway.
 _AT_RANDOM = 10
 _ROUNDS = 4
-_UNLEARNED = ("random", "qmc", "grid", "brute_force")
 
 
 def most_at_once(sampler: Sampler, trials: int) -> int:
@@ -16,4 +15,4 @@ def most_at_once(sampler: Sampler, trials: int) -> int:
     A sampler that learns gets to learn at least three times: no more than a quarter of the budget is proposed together
     (what is proposed together keeps apart by the constant liar). Where nothing is learned it makes no difference.
     """
-    return trials if sampler.name in _UNLEARNED else max(_AT_RANDOM, trials // _ROUNDS)
+    return max(_AT_RANDOM, trials // _ROUNDS) if sampler.learns else trials

@@ -37,8 +37,7 @@ def baseline_turn(prepared: PreparedJob, number: int) -> Mapping[str, Scalar] | 
     """
     every = min(max(len(prepared.space.families), 2), _MOST_BETWEEN)
     searched_beside = prepared.space.training or prepared.space.architecture
-    exhaustive = prepared.request.sampler.name in ("grid", "brute_force")  # they count on every trial
-    if exhaustive or not searched_beside or number == 0 or number % every:
+    if prepared.request.sampler.exhaustive or not searched_beside or number == 0 or number % every:
         return None
     beside = ("training.", "architecture.")
     return {name: value for name, value in prepared.baseline_parameters.items() if not name.startswith(beside)}

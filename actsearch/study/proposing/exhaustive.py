@@ -12,10 +12,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from actsearch.errors import FieldProblem
 from actsearch.schemas import ActivationSpec, JobRequest, Scalar
-from actsearch.schemas.samplers import BruteForceSampler, CmaesSampler, GridSampler
+from actsearch.schemas.samplers import samplers_that
 from actsearch.space import FamilySpace, Space, with_baseline
 
 _COUNTED = 100_000
+_FITS_ANY_SPACE = samplers_that(lambda sampler: not (sampler.exhaustive or sampler.needs_numbers))
 
 
 def discrete_space(space: Space, points: int, baselines: Iterable[ActivationSpec]) -> Space:
@@ -91,36 +92,35 @@ def _named(space: Space) -> dict[str, BaseDistribution]:
 
 
 def sampler_problems(request: JobRequest, space: Space) -> Iterator[FieldProblem]:
-    """What the request's sampler cannot do with the space (which `discrete_space` has cut for `grid`)."""
-    if isinstance(request.sampler, CmaesSampler):
-        yield from _cmaes_problems(space)
-    if not isinstance(request.sampler, GridSampler | BruteForceSampler):
+    """What the request's sampler cannot do with the space (which `discrete_space` has cut if it asks for that)."""
+    name = request.sampler.name
+    if request.sampler.needs_numbers:
+        yield from _number_problems(name, request.sampler.needs_numbers, space)
+    if not request.sampler.exhaustive:
         return
     if any(family.grammar is not None for family in space.families.values()):
-        message = f"{request.sampler.name} cannot try all that a grammar makes up; list expressions, or take tpe"
-        yield FieldProblem("sampler.name", message, ("tpe", "random"))
+        message = f"{name} cannot try all expressions of a grammar; list expressions, or use tpe"
+        yield FieldProblem("sampler.name", message, _FITS_ANY_SPACE)
         return
     continuous = [n for n, d in _named(space).items() if isinstance(d, FloatDistribution) and d.step is None]
     if continuous:
-        message = (
-            f"brute_force tries every combination, but {', '.join(continuous)} are continuous; give steps or choices"
-        )
-        yield FieldProblem("sampler.name", f"{message}, or take grid", ("grid",))
+        message = f"{name} tries every combination, but {', '.join(continuous)} are continuous; give steps or choices"
+        yield FieldProblem("sampler.name", f"{message}, or use grid", ("grid",))
     elif count_points(space) < request.budget.trials:
         message = f"the space has only {count_points(space)} different trials (the baseline is one); ask for no more"
         yield FieldProblem("budget.trials", message)
 
 
-def _cmaes_problems(space: Space) -> Iterator[FieldProblem]:
+def _number_problems(name: str, least: int, space: Space) -> Iterator[FieldProblem]:
     shared = [f"architecture.{n}" for n, d in space.architecture.items() if _is_number(d)]
     shared += [f"training.{n}" for n, d in space.training.items() if _is_number(d)]
     if len(space.families) == 1 and space.groups_in is None:
         (family,) = space.families.values()
         shared += [f"{g}: {family.name}.{n}" for g in space.groups for n, d in family.searched.items() if _is_number(d)]
-    if len(shared) < 2:
-        message = "cmaes moves at least two numbers that every trial has, the baseline too; this space has"
-        mend = "search training.learning_rate and others, or one family that is the baseline's, or take tpe"
-        yield FieldProblem("sampler.name", f"{message} {', '.join(shared) or 'none'}; {mend}", ("tpe", "gp", "qmc"))
+    if len(shared) < least:
+        message = f"{name} needs at least {least} numbers that every trial has, the baseline too; this space has"
+        mend = "search training.learning_rate and others, or one family that is the baseline's, or use tpe"
+        yield FieldProblem("sampler.name", f"{message} {', '.join(shared) or 'none'}; {mend}", _FITS_ANY_SPACE)
 
 
 def _is_number(dist: BaseDistribution) -> bool:
