@@ -7,8 +7,6 @@ is `running` with the `attempt` it claimed; see `claims` for why.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,8 +16,9 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, text
 from uuid_utils.compat import uuid7
 
-from actsearch.errors import FieldProblem, InvalidRequest, NotFound
+from actsearch.errors import NotFound
 from actsearch.schemas import ConfirmationProgress, Evaluation, Failure, FailureReason, Page, TrialState
+from actsearch.store.cursors import Keyset, Whole
 from actsearch.store.encoding import encode
 from actsearch.store.queue import RUN_TASK, active_runners, defer_runners
 from actsearch.store.trials import finite
@@ -300,6 +299,7 @@ def progress(connection: Connection, job_ids: Sequence[UUID]) -> dict[UUID, Conf
     }
 
 
+_KEYS = Keyset("evaluations", replicate=Whole, arm=Whole)
 _LIST = """
     SELECT e.*, t.number FROM evaluations e JOIN trials t ON t.id = e.trial_id
     WHERE e.job_id = :job AND (e.replicate, e.arm) > (:replicate, :arm)
@@ -318,14 +318,10 @@ def list_evaluations(
     """
     if connection.execute(text("SELECT 1 FROM jobs WHERE id = :job"), {"job": job_id}).first() is None:
         raise NotFound("job", str(job_id))
-    replicate, arm = _parse_cursor(cursor) if cursor else (-1, -1)
-    values = {"job": job_id, "replicate": replicate, "arm": arm, "limit": limit + 1}
-    rows = connection.execute(text(_LIST), values).all()
-    last = rows[limit - 1] if len(rows) > limit else None
-    return Page[Evaluation](
-        items=[_evaluation(row) for row in rows[:limit]],
-        next_cursor=None if last is None else _cursor(last),
-    )
+    after = {"replicate": -1, "arm": -1} if cursor is None else _KEYS.place(cursor)
+    rows = connection.execute(text(_LIST), {"job": job_id, "limit": limit + 1, **after}).all()
+    kept, further = _KEYS.page(rows, limit)
+    return Page[Evaluation](items=[_evaluation(row) for row in kept], next_cursor=further)
 
 
 def _evaluation(row: Row[Any]) -> Evaluation:
@@ -350,17 +346,3 @@ def _evaluation(row: Row[Any]) -> Evaluation:
 
 def _reason(name: str | None) -> FailureReason | None:
     return None if name is None else FailureReason(name)
-
-
-def _cursor(row: Row[Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps([row.replicate, row.arm]).encode()).decode()
-
-
-def _parse_cursor(cursor: str) -> tuple[int, int]:
-    try:
-        replicate, arm = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        if 0 <= int(replicate) < 2**31 and 0 <= int(arm) < 2**31:
-            return int(replicate), int(arm)
-    except (ValueError, TypeError, OverflowError, binascii.Error):
-        pass
-    raise InvalidRequest(FieldProblem("cursor", "not a cursor of this list; take `next_cursor` of a page"))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -13,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, insert, text
 from uuid_utils.compat import uuid7
 
-from actsearch.errors import FieldProblem, IllegalTransition, InvalidRequest, NotFound
+from actsearch.errors import IllegalTransition, NotFound
 from actsearch.schemas import (
     FINAL_STATES,
     JOB_TRANSITIONS,
@@ -31,6 +28,7 @@ from actsearch.schemas import (
     Verdict,
 )
 from actsearch.store import claims, evaluations, ranking
+from actsearch.store.cursors import Keyset
 from actsearch.store.encoding import encode
 from actsearch.store.models import EventRow, JobRow, StudyRow, TrialRow
 from actsearch.store.queue import defer_runners, workers_online
@@ -206,6 +204,9 @@ def get_job(connection: Connection, job_id: UUID, stall_timeout: float) -> Job:
     return _jobs(connection, [row], stall_timeout)[0]
 
 
+_KEYS = Keyset("jobs", created_at=datetime, id=UUID)
+
+
 def list_jobs(
     connection: Connection,
     stall_timeout: float,
@@ -225,13 +226,12 @@ def list_jobs(
         where.append("j.state = :state")
         values["state"] = state
     if cursor is not None:
-        where.append("(j.created_at, j.id) < (:before, :before_id)")
-        values |= dict(zip(("before", "before_id"), _parse_cursor(cursor), strict=True))
+        where.append("(j.created_at, j.id) < (:created_at, :id)")
+        values |= _KEYS.place(cursor)
     chosen = f"j.id IN (SELECT j.id FROM jobs j WHERE {' AND '.join(where)} ORDER BY j.created_at DESC, j.id DESC LIMIT :limit)"  # noqa: S608, E501
     query = f"{_JOBS} WHERE {chosen} GROUP BY j.id ORDER BY j.created_at DESC, j.id DESC"
-    rows = connection.execute(text(query), values).all()
-    jobs = _jobs(connection, rows[:limit], stall_timeout)
-    return Page[Job](items=jobs, next_cursor=_cursor(rows[limit - 1]) if len(rows) > limit else None)
+    rows, further = _KEYS.page(connection.execute(text(query), values).all(), limit)
+    return Page[Job](items=_jobs(connection, rows, stall_timeout), next_cursor=further)
 
 
 def _jobs(connection: Connection, rows: Sequence[Row[Any]], stall_timeout: float) -> list[Job]:
@@ -262,17 +262,3 @@ def _job(row: Row[Any], best: Trial | None, confirmation: ConfirmationProgress |
         started_at=row.started_at,
         finished_at=row.finished_at,
     )
-
-
-def _cursor(row: Row[Any]) -> str:
-    return base64.urlsafe_b64encode(json.dumps([row.created_at.isoformat(), str(row.id)]).encode()).decode()
-
-
-def _parse_cursor(cursor: str) -> Sequence[datetime | UUID]:
-    try:
-        moment, job_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        return datetime.fromisoformat(moment), UUID(job_id)
-    except (ValueError, TypeError, AttributeError, binascii.Error):
-        raise InvalidRequest(
-            FieldProblem("cursor", "not a cursor of this list; take `next_cursor` of a page")
-        ) from None

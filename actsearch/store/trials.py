@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import math
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -12,8 +9,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
-from actsearch.errors import FieldProblem, InvalidRequest, NotFound
+from actsearch.errors import NotFound
 from actsearch.schemas import ActivationSpec, CurvePoint, Failure, FailureReason, Page, Trial, TrialState
+from actsearch.store.cursors import Keyset, Whole
 
 COLUMNS = """t.id AS internal_id, t.uid, j.id AS job_id, t.number, t.state, t.value, t.is_baseline, t.family,
     t.activations, t.params, t.metrics, t.failure_reason, t.failure_detail, t.attempt, t.worker, t.started_at,
@@ -21,12 +19,20 @@ COLUMNS = """t.id AS internal_id, t.uid, j.id AS job_id, t.number, t.state, t.va
 
 Sort = Literal["number", "-number", "value", "-value"]
 
-# Where the next page begins, and in which order: by trial number, or by value with ties in order of number.
-_ORDERS: Mapping[Sort, tuple[str, str]] = {
-    "number": ("t.number > :number", "t.number"),
-    "-number": ("t.number < :number", "t.number DESC"),
-    "value": ("t.value >= :value AND (t.value > :value OR t.number > :number)", "t.value, t.number"),
-    "-value": ("t.value <= :value AND (t.value < :value OR t.number > :number)", "t.value DESC, t.number"),
+# Keys, where the next page begins, and the order: by trial number, or by value with ties in order of number.
+_ORDERS: Mapping[Sort, tuple[Keyset, str, str]] = {
+    "number": (Keyset("trials/number", number=Whole), "t.number > :number", "t.number"),
+    "-number": (Keyset("trials/-number", number=Whole), "t.number < :number", "t.number DESC"),
+    "value": (
+        Keyset("trials/value", value=float, number=Whole),
+        "t.value >= :value AND (t.value > :value OR t.number > :number)",
+        "t.value, t.number",
+    ),
+    "-value": (
+        Keyset("trials/-value", value=float, number=Whole),
+        "t.value <= :value AND (t.value < :value OR t.number > :number)",
+        "t.value DESC, t.number",
+    ),
 }
 
 
@@ -62,7 +68,7 @@ def list_trials(
     study = connection.execute(text("SELECT study_id FROM jobs WHERE id = :job"), {"job": job_id}).scalar()
     if study is None:
         raise NotFound("job", str(job_id))
-    after, order = _ORDERS[sort]
+    keys, after, order = _ORDERS[sort]
     where = ["t.study_id = :study", *(["t.value IS NOT NULL"] if "value" in sort else [])]
     values: dict[str, Any] = {"study": study, "limit": limit + 1}
     if state is not None:
@@ -73,14 +79,11 @@ def list_trials(
         values["family"] = family
     if cursor is not None:
         where.append(after)
-        values |= _parse_cursor(cursor, sort)
+        values |= keys.place(cursor)
     query = f"""SELECT {COLUMNS} FROM trials t JOIN jobs j USING (study_id)
         WHERE {" AND ".join(where)} ORDER BY {order} LIMIT :limit"""  # noqa: S608 - pieces are ours, values are bound
-    rows = connection.execute(text(query), values).all()
-    return Page[Trial](
-        items=[to_trial(row) for row in rows[:limit]],
-        next_cursor=_cursor(rows[limit - 1], sort) if len(rows) > limit else None,
-    )
+    rows, further = keys.page(connection.execute(text(query), values).all(), limit)
+    return Page[Trial](items=[to_trial(row) for row in rows], next_cursor=further)
 
 
 def to_trial(row: Row[Any], curve: Mapping[str, Any] | None = None) -> Trial:
@@ -123,17 +126,3 @@ def finite(value: Any) -> Any:
     if isinstance(value, list):
         return [finite(item) for item in value]
     return value
-
-
-def _cursor(row: Row[Any], sort: Sort) -> str:
-    return base64.urlsafe_b64encode(json.dumps([sort, row.number, row.value]).encode()).decode()
-
-
-def _parse_cursor(cursor: str, sort: Sort) -> dict[str, Any]:
-    try:
-        made_for, number, value = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        if made_for == sort and abs(int(number)) < 2**31:
-            return {"number": int(number), "value": float(value if "value" in sort else 0)}
-    except (ValueError, TypeError, OverflowError, binascii.Error):
-        pass
-    raise InvalidRequest(FieldProblem("cursor", "not a cursor of this list; take `next_cursor` of a page"))

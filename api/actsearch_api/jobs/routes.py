@@ -37,35 +37,32 @@ Limit = Annotated[int, Field(ge=1, le=1000)]
 Cursor = Annotated[str, Field(max_length=1000, description="`next_cursor` of the page before")]
 
 
-class JobFilter(Schema):
+class PageOf(Schema):
+    """Which page."""
+
+    limit: Limit = 100
+    cursor: Cursor | None = None
+
+
+class JobFilter(PageOf):
     """Which jobs to list."""
 
     state: JobState | None = None
     limit: Limit = 50
-    cursor: Cursor | None = None
 
 
-class TrialFilter(Schema):
+class TrialFilter(PageOf):
     """Which trials to list; sorted by value, only those that have one."""
 
     state: TrialState | None = None
     family: Annotated[str, Field(max_length=1000, pattern=PRINTABLE)] | None = None
     sort: trials.Sort = "number"
-    limit: Limit = 100
-    cursor: Cursor | None = None
 
 
 class ImportancesFilter(Schema):
     """How importances are computed."""
 
     evaluator: Literal["ped_anova", "fanova"] = "ped_anova"
-
-
-class PageOf(Schema):
-    """Which page."""
-
-    limit: Limit = 100
-    cursor: Cursor | None = None
 
 
 class RankingFilter(Schema):
