@@ -132,15 +132,20 @@ def chosen_families(wanted: Literal["all"] | Sequence[FamilyChoice | FamilyTags]
     chosen: dict[str, FamilyChoice] = {}
     for choice in [FamilyTags(tags=[])] if wanted == "all" else wanted:
         if isinstance(choice, FamilyTags):
-            chosen |= {name: FamilyChoice(name=name) for name in tagged(choice.tags) if name not in chosen}
+            chosen |= {name: FamilyChoice(name=name) for name in tagged(choice) if name not in chosen}
         else:
             chosen[choice_label(choice)] = choice
     return list(chosen.values())
 
 
-def tagged(tags: Sequence[str]) -> list[str]:
-    """Names of the families that have all of `tags`, in catalogue order, each function once."""
-    return [name for name, family in distinct_families().items() if set(tags) <= set(family.tags)]
+def tagged(wanted: FamilyTags) -> list[str]:
+    """Names of the families that have all the tags and are of that year or later, in catalogue order, each once."""
+
+    def fits(family: Family) -> bool:
+        recent = wanted.since is None or (family.year is not None and family.year >= wanted.since)
+        return recent and set(wanted.tags) <= set(family.tags)
+
+    return [name for name, family in distinct_families().items() if fits(family)]
 
 
 def choice_label(choice: FamilyChoice) -> str:

@@ -123,15 +123,26 @@ def test_different_families_are_joined_in_order_of_depth() -> None:
     assert suggestion.family == "+".join(dict.fromkeys(families_in_order))
 
 
-def test_families_by_tag_are_those_that_have_all_of_them() -> None:
-    def names(*families_: Any) -> set[str]:
-        space = {"families": list(families_)}
-        return set(prepare(JobRequest.model_validate({"task": "digits", "space": space})).space.families)
+def names(*families_: Any) -> set[str]:
+    space = {"families": list(families_)}
+    return set(prepare(JobRequest.model_validate({"task": "digits", "space": space})).space.families)
 
+
+def test_families_by_tag_are_those_that_have_all_of_them() -> None:
     with_both = {n for n, f in distinct_families().items() if f.smooth and f.bounded}
     assert names({"tags": ["smooth", "bounded"]}) == with_both | {"relu"}
     assert names({"tag": "cheap"}) == {n for n, f in distinct_families().items() if f.cost == "cheap"} | {"relu"}
     assert names({"tags": []}) == set(distinct_families())
+
+
+def test_families_by_year() -> None:
+    recent = names({"since": 2025}) - {"relu"}  # the baseline is always there
+    assert {"golu", "staf", "react"} <= recent
+    assert all((distinct_families()[name].year or 0) >= 2025 for name in recent)
+    assert names({"since": 2025, "tags": ["bounded"]}) - {"relu"} == {
+        n for n in recent if distinct_families()[n].bounded
+    }
+    assert "tanh" not in names({"since": 1900})  # classical: its reference names no year
 
 
 @pytest.mark.parametrize("first", [True, False])

@@ -11,10 +11,12 @@ from actsearch.activations import rectifiers as rectifiers
 from actsearch.activations import exponential as exponential
 from actsearch.activations import sigmoid_weighted as sigmoid_weighted
 from actsearch.activations import self_gated as self_gated
+from actsearch.activations import expanded_gates as expanded_gates
 from actsearch.activations import saturating as saturating
 from actsearch.activations import soft as soft
 from actsearch.activations import thresholds as thresholds
 from actsearch.activations import periodic as periodic
+from actsearch.activations import discovered as discovered
 from actsearch.activations import learned as learned
 from actsearch.activations import spline as spline
 from actsearch.activations import blends as blends

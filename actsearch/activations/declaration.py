@@ -93,6 +93,12 @@ class Family:
         return tuple(name for name, parameter in self.parameters.items() if is_used(parameter.needs))
 
     @property
+    def year(self) -> int | None:
+        """The year of publication, the first that the reference names; None for the classical ones."""
+        found = _YEAR.search(self.reference)
+        return int(found.group()) if found else None
+
+    @property
     def tags(self) -> tuple[str, ...]:
         """Words to choose families by: smooth, monotone, bounded, cheap, quantisation_friendly, learnable."""
         flags = {
@@ -108,6 +114,7 @@ class Family:
 
 RESERVED = ("expression", "grammar")
 """Names that stand for functions of a request's own."""
+_YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _FAMILIES: dict[str, Family] = {}
 

@@ -49,6 +49,7 @@ def _family_info(family: Family, its_gain: float) -> FamilyInfo:
         name=family.name,
         formula=family.formula,
         reference=family.reference,
+        year=family.year,
         parameters=[_parameter_info(name, parameter) for name, parameter in family.parameters.items()],
         gain=its_gain,
         smooth=family.smooth,

@@ -94,3 +94,20 @@ def ricker(x: Tensor, s: float | Tensor) -> Tensor:
     """Second derivative of the bell curve, turned upside down."""
     square = (x / s).square()
     return (1 - square) * torch.exp(-0.5 * square)
+
+
+@family(
+    formula="tanh(beta sin(omega x))",
+    reference="Serrano et al. 2024, HOSC: a periodic activation for preserving sharp features, arXiv 2401.10967",
+    parameters={
+        "beta": Parameter(4.0, 0.5, 30.0, log=True, description="sharpness: from a sine to a square wave"),
+        "omega": Parameter(1.0, 0.5, 60.0, log=True, description="frequency"),
+    },
+    smooth=True,
+    bounded=True,
+    cost="composite",
+    initial_gain=lambda beta, omega: siren_gain(omega),
+)
+def hosc(x: Tensor, beta: float | Tensor, omega: float | Tensor) -> Tensor:
+    """Hyperbolic oscillator: a sine with edges as sharp as wanted, with SIREN's gain."""
+    return torch.tanh(beta * torch.sin(omega * x))

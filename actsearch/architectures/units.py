@@ -7,6 +7,8 @@ pre-activations that the layer before computes, as neighbouring blocks of its ou
     glu        f(u) v                 two in, one out: geglu, swiglu, reglu by the family; bilinear with `identity`
     maxout     max(f(u_1) ... f(u_k)) k in, one out: Goodfellow's with `identity`
     crelu      f(u), f(-u)            one in, two out: Shang's with `relu`
+    gabor      f(u) exp(-v^2)         two in, one out: WIRE's with `sine`
+    polynorm   see `polynorm`         one in, one out: Zhuo's with `identity`
     meta_acon  see `soft_maximum`     one in, one out, as the next two: Ma's with `silu`
     dy_relu                           Chen's with `relu`
     frelu                             Ma's funnel with `relu`; needs space axes
@@ -29,7 +31,9 @@ from torch import Tensor, nn
 
 from actsearch.activations import largest_second_moment, second_moment
 from actsearch.architectures.declaration import Sites
+from actsearch.architectures.gabor import WINDOW_MOMENT, Gabor
 from actsearch.architectures.initialisation import gain_of
+from actsearch.architectures.polynorm import PolyNorm
 from actsearch.architectures.soft_maximum import SHARPNESS, DynamicReLU, FunnelReLU, MetaACON, bottleneck
 from actsearch.schemas import ActivationSpec, ParameterInfo
 
@@ -38,6 +42,8 @@ _WORDS = {
     "glu": "f(u) v",
     "maxout": "the largest of f(u_1) ...",
     "crelu": "f(u) beside f(-u)",
+    "gabor": "f(u) through a window exp(-v^2)",
+    "polynorm": "a polynomial of f(u), each power of one size",
     "meta_acon": "f between trained lines, its sharpness found from the input",
     "dy_relu": "f between lines found from the input",
     "frelu": "f between u and a convolution of it",
@@ -58,9 +64,10 @@ _SIZES = (
         description="fewer units where they are not plain, so that the weights stay about as many",
     ),
 )
-UNIT = (_unit("plain", "glu", "maxout", "crelu"), *_SIZES)
+_ALONG_ANY_AXIS = ("plain", "glu", "maxout", "crelu", "gabor", "polynorm")
+UNIT = (_unit(*_ALONG_ANY_AXIS), *_SIZES)
 """The parameters `unit`, `pieces` and `match_size`, which make a `Unit`; of units that work along any axis."""
-CHANNEL_UNIT = (_unit("plain", "glu", "maxout", "crelu", "meta_acon", "dy_relu"), *_SIZES)
+CHANNEL_UNIT = (_unit(*_ALONG_ANY_AXIS, "meta_acon", "dy_relu"), *_SIZES)
 """As `UNIT`, of signals (B, C, *space)."""
 SPACE_UNIT = (_unit(*_WORDS), *_SIZES)
 """As `UNIT`, of signals (B, C, *space) with one or two space axes."""
@@ -77,7 +84,7 @@ class Unit:
     @property
     def inputs(self) -> int:
         """Pre-activations that one unit takes."""
-        return {"glu": 2, "maxout": self.pieces}.get(self.kind, 1)
+        return {"glu": 2, "gabor": 2, "maxout": self.pieces}.get(self.kind, 1)
 
     @property
     def outputs(self) -> int:
@@ -128,6 +135,10 @@ class Unit:
                 module, gain = Maxout(activation, axis, self.pieces), maxout_gain(activation, self.pieces)
             case "crelu":
                 module = CReLU(activation, axis)
+            case "gabor":
+                return Gabor(activation, axis), (gain / math.sqrt(WINDOW_MOMENT), 1.0)
+            case "polynorm":
+                module = PolyNorm(activation, axis)
             case "meta_acon":
                 module, gain = MetaACON(activation, width), blunt_gain(activation)
             case "dy_relu":

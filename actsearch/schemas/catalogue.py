@@ -40,12 +40,14 @@ class FamilyInfo(Schema):
 
     Args:
         gain: of the default parameters, see the catalogue's docs.
+        year: of publication; null for the classical functions.
         alias_of: the family that computes the same under another name.
     """
 
     name: str
     formula: str
     reference: str
+    year: int | None
     parameters: list[ParameterInfo]
     gain: float
     smooth: bool

@@ -130,9 +130,14 @@ class FamilyTags(Schema):
     """All families that have every one of these tags (`FamilyInfo.tags`), at the catalogue's ranges.
 
     `{"tag": "smooth"}` is short for `{"tags": ["smooth"]}`; no tags at all mean every family.
+
+    Args:
+        tags: all of which a family has.
+        since: only families published in this year or later (`FamilyInfo.year`); the classical ones are left out.
     """
 
-    tags: list[str]
+    tags: list[str] = Field(default_factory=list)
+    since: Annotated[int, Field(ge=1900, le=2100)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -143,7 +148,9 @@ class FamilyTags(Schema):
 
 
 def _family_kind(value: object) -> str:
-    is_tags = isinstance(value, FamilyTags) or (isinstance(value, dict) and bool(value.keys() & {"tag", "tags"}))
+    is_tags = isinstance(value, FamilyTags) or (
+        isinstance(value, dict) and bool(value.keys() & {"tag", "tags", "since"})
+    )
     return "by_tags" if is_tags else "by_name"
 
 

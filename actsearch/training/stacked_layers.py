@@ -17,13 +17,15 @@ from torch.nn import functional as F
 from actsearch.architectures.convolution import AveragePool
 from actsearch.architectures.coordinate import Scale
 from actsearch.architectures.dropout import Dropout
+from actsearch.architectures.gabor import Gabor
+from actsearch.architectures.polynorm import PolyNorm
 from actsearch.architectures.soft_maximum import DynamicReLU, FunnelReLU, MetaACON
 from actsearch.architectures.units import GLU, CReLU, Maxout
 from actsearch.training.precision import mixed_under_vmap
 from actsearch.training.products import affine
 from actsearch.training.sites import StackedSite
 
-UNITS = (GLU, Maxout, CReLU, MetaACON, DynamicReLU, FunnelReLU)
+UNITS = (GLU, Maxout, CReLU, Gabor, PolyNorm, MetaACON, DynamicReLU, FunnelReLU)
 """Modules of hidden units of more than one number."""
 Named = Mapping[str, Tensor]
 Weights = Callable[[str], Tensor]

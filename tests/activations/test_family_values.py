@@ -44,6 +44,11 @@ def splines(x: Any, knots: float, base: float, **c: float) -> Any:
     return total
 
 
+def react(x: Any, a: float, b: float, c: float, d: float) -> Any:
+    ratio = exp(a * x + b) / (1 + exp(c * x + d))
+    return 1 / (1 + exp(c * x + d)) - np.minimum(ratio, exp(20.0))  # to the left it grows without bound; ours stops
+
+
 def blended(x: Any, weights: Any) -> Any:
     return weights @ [x, relu(x), np.where(x > 0, x, np.expm1(np.minimum(x, 0))), tanh(x), x * sigma(x)]
 
@@ -102,6 +107,19 @@ PUBLISHED: dict[str, Callable[..., Any]] = {
     "blend_affine": lambda x, **w: blended(x, np.array(list(w.values())) + (1 - sum(w.values())) / 5),
     "blend_softmax": lambda x, **w: blended(x, special.softmax(list(w.values()))),
     "spline": splines,
+    "golu": lambda x, alpha, beta, gamma: alpha * x * exp(-beta * exp(-gamma * x)),
+    "agl": lambda x, lam, kappa: x * (1 + lam * exp(-kappa * x)) ** (-1 / lam),
+    "xatlu": lambda x, alpha: x * ((np.arctan(x) / np.pi + 0.5) * (1 + 2 * alpha) - alpha),
+    "xgelu": lambda x, alpha: x * (special.ndtr(x) * (1 + 2 * alpha) - alpha),
+    "xsilu": lambda x, alpha: x * (sigma(x) * (1 + 2 * alpha) - alpha),
+    "swish_t": lambda x, alpha, beta: sigma(beta * x) * (x + 2 * alpha / beta) - alpha / beta,
+    "b_silu": lambda x, alpha: (x + alpha) * sigma(x) - alpha / 2,
+    "gelu_sine": lambda x, alpha, omega: x * special.ndtr(x) + alpha * np.sin(omega * x),
+    "gmtu": lambda x, a, b, c: tanh(a * x) * exp(-b * x**2) + c * x,
+    "hosc": lambda x, beta, omega: tanh(beta * np.sin(omega * x)),
+    "cauchy": lambda x, l1, l2, d: (l1 * x + l2) / (x**2 + d**2),
+    "react": react,
+    "staf": lambda x, **w: sum(w[f"b{i}"] * np.sin(w[f"w{i}"] * x + w[f"p{i}"]) for i in range(1, 6)),
 } | {f"rational_{name}": ratio for name in INITIAL}
 
 
@@ -131,6 +149,14 @@ def test_value_equals_the_published_formula(family: Family, data: st.DataObject)
     values = {name: float(data.draw(numbers(p), label=name)) for name, p in family.parameters.items()}
     ours = family.function(torch.from_numpy(X), **values).numpy()
     np.testing.assert_allclose(ours, reference(family, values), rtol=1e-6, atol=1e-6)
+
+
+@settings(deadline=None)
+@given(alpha=st.floats(1.0, 2.5))
+def test_b_silu_is_swish_t_at_other_settings(alpha: float) -> None:
+    x = torch.from_numpy(X)
+    other = families()["swish_t"].function(x, alpha=alpha / 2, beta=1.0)
+    torch.testing.assert_close(families()["b_silu"].function(x, alpha=alpha), other)
 
 
 @pytest.mark.parametrize("name", INITIAL)

@@ -20,7 +20,7 @@ from actsearch.training.build import SiteActivation, site_activations
 
 torch.set_num_threads(1)
 
-TOKEN_KINDS = ["plain", "glu", "maxout", "crelu"]
+TOKEN_KINDS = ["plain", "glu", "maxout", "crelu", "gabor", "polynorm"]
 KINDS = {
     "mlp": [*TOKEN_KINDS, "meta_acon", "dy_relu"],
     "convnet": [*TOKEN_KINDS, "meta_acon", "dy_relu", "frelu"],
@@ -56,9 +56,19 @@ def test_units_compute_what_their_papers_say(axis: int) -> None:
     largest = torch.stack([u, v, w]).amax(0)
     torch.testing.assert_close(applied("maxout", "identity", three, pieces=3, **by), largest)
     torch.testing.assert_close(applied("crelu", "relu", u, **by), torch.cat([F.relu(u), F.relu(-u)], axis))
+    torch.testing.assert_close(applied("gabor", "sine", two, **by), torch.sin(u) * torch.exp(-v * v))
 
 
-@pytest.mark.parametrize("kind", ["glu", "maxout", "crelu"])
+@pytest.mark.parametrize("axis", [1, -1])
+@pytest.mark.parametrize(("family", "f"), [("identity", lambda u: u), ("relu", F.relu)])
+def test_polynorm_is_a_polynomial_of_powers_of_one_size(axis: int, family: str, f: Any) -> None:
+    u = torch.randn(3, 4, 5, 4, generator=torch.Generator().manual_seed(0))
+    h = f(u)
+    powers = [h**i / ((h**i).square().mean(axis, keepdim=True) + 1e-6).sqrt() for i in (1, 2, 3)]
+    torch.testing.assert_close(applied("polynorm", family, u, width=4, axis=axis), sum(powers) / 3)
+
+
+@pytest.mark.parametrize("kind", ["glu", "maxout", "crelu", "gabor", "polynorm"])
 @given(width=st.integers(20, 300), pieces=st.integers(2, 4))
 def test_matched_widths_keep_the_number_of_weights(kind: str, width: int, pieces: int) -> None:
     unit = Unit(kind, pieces, match_size=True)
@@ -103,7 +113,17 @@ def test_the_gain_of_maxout_makes_up_for_the_maximum(family: str, pieces: int) -
 
 # Gates square the size of the signal in every layer: without a norm only few may follow each other.
 @pytest.mark.parametrize(
-    ("kind", "depth"), [("plain", 8), ("maxout", 8), ("crelu", 8), ("glu", 1), ("meta_acon", 4), ("dy_relu", 8)]
+    ("kind", "depth"),
+    [
+        ("plain", 8),
+        ("maxout", 8),
+        ("crelu", 8),
+        ("gabor", 4),
+        ("polynorm", 8),
+        ("glu", 1),
+        ("meta_acon", 4),
+        ("dy_relu", 8),
+    ],
 )
 @pytest.mark.parametrize("family", ["relu", "identity", "gelu"])
 def test_the_signal_keeps_its_size_through_layers_of_units(kind: str, depth: int, family: str) -> None:
@@ -124,7 +144,8 @@ def test_sites_and_learned_channels_fit_their_unit(name: str, unit: str) -> None
     spec = InputSpec("image", (1, 4, 4), 3)
     prelu = {"network": ActivationSpec(family="prelu", learned="channel")}
     module = build_module(name, {"unit": unit, "pieces": 3}, spec, prelu, seed=0)
-    module(torch.randn(4, 1, 4, 4)).square().sum().backward()
+    x = torch.randn(32, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    module(x).square().sum().backward()
     for activation in site_activations(module).values():
         (slope,) = activation.parameters()
         assert slope.shape == (activation.channels,)

@@ -269,7 +269,7 @@ def _family_name_problems(request: JobRequest) -> Iterator[FieldProblem]:
         yield _unknown("baseline.family", "family", request.baseline.family, known)
     for i, choice in enumerate(listed_choices(request)):
         if isinstance(choice, FamilyTags):
-            yield from _tag_problems(f"space.families.{i}", choice.tags)
+            yield from _tag_problems(f"space.families.{i}", choice)
         elif choice.name not in (*known, GRAMMAR):
             yield _unknown(f"space.families.{i}.name", "family", choice.name, (*known, GRAMMAR))
         else:
@@ -287,13 +287,14 @@ def _unknown(field: str, kind: str, name: str, allowed: tuple[str, ...]) -> Fiel
     return FieldProblem(field, f"there is no {kind} {name!r}; choose one of `allowed`", allowed)
 
 
-def _tag_problems(field: str, tags: Sequence[str]) -> Iterator[FieldProblem]:
+def _tag_problems(field: str, choice: FamilyTags) -> Iterator[FieldProblem]:
     known = tuple(dict.fromkeys(tag for family in families().values() for tag in family.tags))
-    for i, tag in enumerate(tags):
+    for i, tag in enumerate(choice.tags):
         if tag not in known:
             yield _unknown(f"{field}.tags.{i}", "tag", tag, known)
-    if set(tags) <= set(known) and not tagged(tags):
-        yield FieldProblem(f"{field}.tags", f"no family is {' and '.join(tags)}; leave a tag out")
+    if set(choice.tags) <= set(known) and not tagged(choice):
+        words = [*choice.tags, *([] if choice.since is None else [f"published in {choice.since} or later"])]
+        yield FieldProblem(field, f"no family is {' and '.join(words)}; leave a tag out or name an earlier year")
 
 
 def _load(request: JobRequest) -> Dataset:
