@@ -19,7 +19,6 @@ from actsearch.inprocess.result import LocalTrial, SearchResult
 from actsearch.inprocess.searching import run_search
 from actsearch.inprocess.task import (
     NAME,
-    Kind,
     Measure,
     check_measures,
     first_samples,
@@ -32,6 +31,7 @@ from actsearch.inprocess.trainer import Trainer, most_together
 from actsearch.schemas import Direction, JobRequest
 from actsearch.study import most_at_once, prepare_on
 from actsearch.tasks import Dataset, Task
+from actsearch.tasks.kinds import Kind
 
 _TRIED = 4
 
@@ -101,7 +101,7 @@ def search(
     dataset = Dataset(
         parts["train_data"],
         parts["valid_data"],
-        parts.get("test_data", first_samples(parts["valid_data"], _TRIED)),  # the engine wants one; never shown
+        parts.get("test_data"),
         input_kind(parts["train_data"][0]),
         tuple(parts["train_data"][0].shape[1:]),
         outputs.shape[-1] if outputs.dim() > 1 else 1,

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.schemas import Direction
-from actsearch.tasks.classification import DIRECTIONS as CLASSIFICATION
-from actsearch.tasks.classification import classification_metrics, cross_entropy, stacked_cross_entropy
 from actsearch.tasks.declaration import Dataset, InputKind, Part, Predict, Task
-from actsearch.tasks.regression import DIRECTIONS as REGRESSION
-from actsearch.tasks.regression import mean_squared_error, regression_metrics, stacked_squared_error
+from actsearch.tasks.kinds import Kind, task_of_kind
 
-Kind = Literal["classification", "regression"]
 Measure = Callable[[Tensor, Tensor], Tensor]
 """`loss(outputs, targets) -> ()` or `metric(outputs, targets) -> ()`, in torch operations."""
 
@@ -48,26 +44,42 @@ def own_task(
         metrics: the user's own by name; the first is what trials are judged by.
         directions: of these.
     """
-    standard = classification_metrics if kind == "classification" else regression_metrics
-    known = dict(CLASSIFICATION if kind == "classification" else REGRESSION)
+    base = task_of_kind(kind, NAME, "", _no_loader, source="the caller")
     if loss is not None:
-        known = {"loss": Direction.minimize}
-
-    def batch_loss(predict: Predict, batch: Part) -> Tensor:
-        if loss is None:
-            return cross_entropy(predict, batch) if kind == "classification" else mean_squared_error(predict, batch)
-        return loss(predict(batch[0]), batch[1])
+        base = _with_own_loss(base, loss)
 
     def measured(outputs: Tensor, part: Part) -> dict[str, Tensor]:
-        found = standard(outputs, part) if loss is None else {"loss": loss(outputs, part[1])}
-        return {**found, **{name: metric(outputs, part[1]) for name, metric in metrics.items()}}
+        return {**base.metrics(outputs, part), **{name: metric(outputs, part[1]) for name, metric in metrics.items()}}
 
-    everything = {**known, **directions}
-    first = next(iter(metrics), next(iter(known)))
-    stacked = None
-    if loss is None:
-        stacked = stacked_cross_entropy if kind == "classification" else stacked_squared_error
-    return Task(NAME, "", kind, _no_loader, batch_loss, measured, first, everything, "the caller", stacked_loss=stacked)
+    first = next(iter(metrics), base.metric)
+    everything = {**base.directions, **directions}
+    return replace(
+        base,
+        metrics=measured,
+        metric=first,
+        directions=everything,
+        final_metrics={name: metric for name, metric in base.final_metrics.items() if name not in metrics},
+        undefined=lambda part, size: {n: why for n, why in base.undefined(part, size).items() if n not in metrics},
+        optional=tuple(metrics),
+    )
+
+
+def _with_own_loss(task: Task, loss: Measure) -> Task:
+    """Trained by the user's loss, which is the only metric that is known to fit what the network says."""
+
+    def batch_loss(predict: Predict, batch: Part) -> Tensor:
+        return loss(predict(batch[0]), batch[1])
+
+    return replace(
+        task,
+        loss=batch_loss,
+        stacked_loss=None,
+        metrics=lambda outputs, part: {"loss": loss(outputs, part[1])},
+        metric="loss",
+        directions={"loss": Direction.minimize},
+        final_metrics={},
+        undefined=lambda part, outputs: {},
+    )
 
 
 def _no_loader() -> Dataset:

@@ -64,7 +64,7 @@ class Trainer:
             return self._costs(module)
 
         cohort = Cohort(self.architecture, {}, [_candidate(self.request, suggestion) for suggestion in part])
-        plan = Plan(training, device=self.device)
+        plan = Plan(training, device=self.device, judged_by=[o.metric for o in self.request.judged_by])
         outcomes = train(cohort, self.task, self.dataset, plan, on_rung, on_complete=on_complete)
         return [Trained(outcome, modules.get(place)) for place, outcome in enumerate(outcomes)]
 

@@ -105,7 +105,7 @@ def int8_drop(module: nn.Module, task: Task, dataset: Dataset, metric: str | Non
 def _measured(module: nn.Module, task: Task, part: Part, metric: str) -> float:
     module.eval()
     outputs = torch.cat([module(piece) for piece in part[0].split(PIECE)])
-    return float(task.metrics(outputs, part)[metric])
+    return float(task.measured(outputs, part, [metric])[metric])
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def describe(task: Task, architectures: Sequence[str]) -> TaskInfo:
         kind=task.kind,
         input_shape=list(data.input_shape),
         outputs=data.outputs,
-        samples={name: len(part[0]) for name, part in parts.items()},
+        samples={name: len(part[0]) for name, part in parts.items() if part is not None},
         metric=task.metric,
         metrics=dict(task.directions),
         source=task.source,

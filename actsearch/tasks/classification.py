@@ -8,9 +8,17 @@ from torch.nn import functional as F
 
 from actsearch.schemas import Direction
 from actsearch.tasks.declaration import Dataset, InputKind, Part, Predict
+from actsearch.tasks.metrics import absent, decisions, scores
 from actsearch.tasks.splits import Array, Arrays, Scaler
 
 DIRECTIONS = {"accuracy": Direction.maximize, "loss": Direction.minimize}
+FINAL_DIRECTIONS = {
+    "balanced_accuracy": Direction.maximize,
+    "f1_macro": Direction.maximize,
+    "roc_auc": Direction.maximize,
+    "average_precision": Direction.maximize,
+    "log_loss": Direction.minimize,
+}
 
 
 def cross_entropy(predict: Predict, batch: Part) -> Tensor:
@@ -39,6 +47,51 @@ def _cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     """
     columns = F.log_softmax(logits.transpose(-1, -2), -2)  # (..., classes, B)
     return -columns.gather(-2, y.expand(*columns.shape[:-2], 1, -1)).mean((-2, -1))
+
+
+def undefined(part: Part, classes: int) -> dict[str, str]:
+    """Metrics that mean nothing on these classes (N,), with the reason."""
+    return absent.of_classes(part[1], classes)
+
+
+def _log_loss(outputs: Tensor, part: Part) -> Tensor:
+    return _cross_entropy(outputs, part[1])
+
+
+def _balanced_accuracy(outputs: Tensor, part: Part) -> Tensor:
+    return decisions.balanced_accuracy(outputs.argmax(-1), part[1], outputs.shape[-1])
+
+
+def _f1_macro(outputs: Tensor, part: Part) -> Tensor:
+    return decisions.f1_by_class(outputs.argmax(-1), part[1], outputs.shape[-1])
+
+
+def _roc_auc(outputs: Tensor, part: Part) -> Tensor:
+    return scores.roc_auc(*_one_against_rest(outputs, part[1])).mean()
+
+
+def _average_precision(outputs: Tensor, part: Part) -> Tensor:
+    return scores.average_precision(*_one_against_rest(outputs, part[1])).mean()
+
+
+def _one_against_rest(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores and truth (N, T) of each class against all others; of two classes, of class 1 alone.
+
+    Scores are log probabilities, which order samples as probabilities do, without rounding to 1.
+    """
+    classes = logits.shape[-1]
+    if classes == 2:
+        return logits[:, 1:] - logits[:, :1], y.unsqueeze(1) == 1
+    return F.log_softmax(logits, -1), y.unsqueeze(1) == torch.arange(classes, device=y.device)
+
+
+FINAL = {
+    "balanced_accuracy": _balanced_accuracy,
+    "f1_macro": _f1_macro,
+    "roc_auc": _roc_auc,
+    "average_precision": _average_precision,
+    "log_loss": _log_loss,
+}
 
 
 def classification_dataset(arrays: Arrays, kind: InputKind, *, classes: int | None = None) -> Dataset:

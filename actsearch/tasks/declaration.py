@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,6 +17,22 @@ Part = tuple[Tensor, ...]
 Predict = Callable[[Tensor], Tensor]
 """The network of one trial: inputs (B, *input_shape) -> outputs (B, ...)."""
 
+TaskKind = Literal[
+    "classification",
+    "binary",
+    "multilabel",
+    "regression",
+    "count",
+    "forecasting",
+    "language",
+    "implicit",
+    "pde",
+    "generative",
+]
+
+Metric = Callable[[Tensor, Part], Tensor]
+"""`metric(outputs, part) -> ()` on a whole part; `outputs` (N, ...) are the network's on `part[0]`."""
+
 InputKind = Literal["vector", "sequence", "image", "tokens", "coordinates", "gan"]
 
 
@@ -25,7 +41,7 @@ class Dataset:
     """A task's data, standardised with statistics of the training part only.
 
     Args:
-        train, validation, test: disjoint parts.
+        train, validation, test: disjoint parts; `test` is None where there is none (in-process only).
         input_kind: `vector` (D,), `sequence` (C, L), `image` (C, H, W), `tokens` (T,) of int64, `coordinates` (D,),
             `gan` (noise + D,): noise beside a real sample (see `tasks.gan_ring` for what such a network returns).
         input_shape: shape of one input, without the batch axis.
@@ -34,7 +50,7 @@ class Dataset:
 
     train: Part
     validation: Part
-    test: Part
+    test: Part | None
     input_kind: InputKind
     input_shape: tuple[int, ...]
     outputs: int
@@ -55,11 +71,16 @@ class Task:
         stacked_loss: `stacked_loss(outputs, batch) -> (K,)`, what `loss` gives each of K networks whose outputs on the
             batch are (K, B, ...), for a loss that needs nothing else. Without it a cohort runs `loss` under `vmap`,
             which costs it about a tenth of a small network's step.
+        final_metrics: further metrics, `metric(outputs, part) -> ()` by name, which take longer: on the validation and
+            test parts at the end of training, and at each report where trials are judged by them.
+        undefined: `undefined(part, outputs) -> {name: reason}`, the metrics that mean nothing on a part's targets,
+            whatever the network says; `outputs` is the dataset's. They are null there.
+        optional: metrics that may turn out NaN or infinite without the trial having diverged.
     """
 
     name: str
     description: str
-    kind: Literal["classification", "regression", "forecasting", "language", "implicit", "pde", "generative"]
+    kind: TaskKind
     load: Callable[..., Dataset]
     loss: Callable[[Predict, Part], Tensor]
     metrics: Callable[[Tensor, Part], Mapping[str, Tensor]]
@@ -68,6 +89,14 @@ class Task:
     source: str
     parameters: Sequence[ParameterInfo] = field(default_factory=tuple)
     stacked_loss: Callable[[Tensor, Part], Tensor] | None = None
+    final_metrics: Mapping[str, Metric] = field(default_factory=dict)
+    undefined: Callable[[Part, int], Mapping[str, str]] = lambda part, outputs: {}
+    optional: Collection[str] = ()
+
+    def measured(self, outputs: Tensor, part: Part, further: Collection[str] = ()) -> dict[str, Tensor]:
+        """`metrics` and those of `final_metrics` that are named in `further`, each ()."""
+        final = {name: metric(outputs, part) for name, metric in self.final_metrics.items() if name in further}
+        return {**self.metrics(outputs, part), **final}
 
 
 _TASKS: dict[str, Task] = {}

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from actsearch.schemas import ParameterInfo
-from actsearch.tasks.declaration import Dataset, Part, Task, register
-from actsearch.tasks.regression import DIRECTIONS, mean_squared_error, regression_metrics, stacked_squared_error
+from actsearch.tasks.declaration import Dataset, Part, register
+from actsearch.tasks.kinds import task_of_kind
 from actsearch.tasks.splits import SPLIT_SEED, Array, split_indices
 
 _SAMPLES = ParameterInfo(name="samples", type="int", default=1024, low=64, high=65_536, description="Points in all.")
@@ -42,16 +42,11 @@ def _part(x: Array, y: Array) -> Part:
 
 
 register(
-    Task(
-        name="multi_sine",
-        description="A sum of sines on [-1, 1], without noise: fitting several frequencies at once.",
-        kind="regression",
-        load=_load,
-        loss=mean_squared_error,
-        stacked_loss=stacked_squared_error,
-        metrics=regression_metrics,
-        metric="mse",
-        directions=DIRECTIONS,
+    task_of_kind(
+        "regression",
+        "multi_sine",
+        "A sum of sines on [-1, 1], without noise: fitting several frequencies at once.",
+        _load,
         source="A formula, computed here",
         parameters=(_SAMPLES, _SINES, SPLIT_SEED),
     )

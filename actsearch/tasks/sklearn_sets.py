@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from actsearch.tasks.classification import (
-    DIRECTIONS,
-    classification_dataset,
-    classification_metrics,
-    cross_entropy,
-    stacked_cross_entropy,
-)
-from actsearch.tasks.declaration import Dataset, Task, register
-from actsearch.tasks.regression import DIRECTIONS as REGRESSION_DIRECTIONS
-from actsearch.tasks.regression import mean_squared_error, regression_dataset, regression_metrics, stacked_squared_error
+from actsearch.tasks.classification import classification_dataset
+from actsearch.tasks.declaration import Dataset, register
+from actsearch.tasks.kinds import task_of_kind
+from actsearch.tasks.regression import regression_dataset
 from actsearch.tasks.splits import SPLIT_SEED, split
 
 
@@ -46,21 +40,8 @@ def _diabetes(split_seed: int = 0) -> Dataset:
 
 
 def _classification(name: str, description: str, source: str, load: Callable[..., Dataset]) -> None:
-    register(
-        Task(
-            name=name,
-            description=description,
-            kind="classification",
-            load=load,
-            loss=cross_entropy,
-            stacked_loss=stacked_cross_entropy,
-            metrics=classification_metrics,
-            metric="accuracy",
-            directions=DIRECTIONS,
-            source=f"{source}, shipped with scikit-learn",
-            parameters=(SPLIT_SEED,),
-        )
-    )
+    source = f"{source}, shipped with scikit-learn"
+    register(task_of_kind("classification", name, description, load, source=source, parameters=(SPLIT_SEED,)))
 
 
 _classification(
@@ -82,16 +63,12 @@ _classification(
     _wine,
 )
 register(
-    Task(
-        name="diabetes",
-        description="Progress of diabetes after a year from 10 measurements of a patient, 442 samples.",
-        kind="regression",
-        load=_diabetes,
-        loss=mean_squared_error,
-        stacked_loss=stacked_squared_error,
-        metrics=regression_metrics,
+    task_of_kind(
+        "regression",
+        "diabetes",
+        "Progress of diabetes after a year from 10 measurements of a patient, 442 samples.",
+        _diabetes,
         metric="r2",
-        directions=REGRESSION_DIRECTIONS,
         source="Efron, Hastie, Johnstone & Tibshirani, Least Angle Regression (2004), shipped with scikit-learn",
         parameters=(SPLIT_SEED,),
     )

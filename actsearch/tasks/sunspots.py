@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from actsearch.schemas import ParameterInfo
-from actsearch.tasks.declaration import Dataset, Task, register
-from actsearch.tasks.regression import (
-    DIRECTIONS,
-    mean_squared_error,
-    regression_dataset,
-    regression_metrics,
-    stacked_squared_error,
-)
+from actsearch.tasks.declaration import Dataset, register
+from actsearch.tasks.kinds import task_of_kind
+from actsearch.tasks.regression import regression_dataset
 from actsearch.tasks.splits import Array, Arrays
 
 _WINDOW = ParameterInfo(name="window", type="int", default=24, low=4, high=60, description="Years a forecast sees.")
@@ -41,17 +38,15 @@ def _load(window: int = 24, horizon: int = 1) -> Dataset:
 
 
 register(
-    Task(
-        name="sunspots",
-        description="Yearly sunspot numbers 1700-2008: forecast the next years from the last ones.",
+    replace(
+        task_of_kind(
+            "regression",
+            "sunspots",
+            "Yearly sunspot numbers 1700-2008: forecast the next years from the last ones.",
+            _load,
+            source="National Geophysical Data Center (public domain), shipped with statsmodels",
+            parameters=(_WINDOW, _HORIZON),
+        ),
         kind="forecasting",
-        load=_load,
-        loss=mean_squared_error,
-        stacked_loss=stacked_squared_error,
-        metrics=regression_metrics,
-        metric="mse",
-        directions=DIRECTIONS,
-        source="National Geophysical Data Center (public domain), shipped with statsmodels",
-        parameters=(_WINDOW, _HORIZON),
     )
 )

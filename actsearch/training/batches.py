@@ -6,14 +6,13 @@ from collections.abc import Iterator
 
 import torch
 
-from actsearch.tasks.declaration import Dataset, Part
+from actsearch.tasks.declaration import Part
 from actsearch.training.noise import derived_seed
 
 
-def on_device(dataset: Dataset, device: torch.device) -> tuple[Part, Part, Part]:
-    """Training, validation and test part on a device."""
-    parts = (dataset.train, dataset.validation, dataset.test)
-    return tuple(tuple(tensor.to(device) for tensor in part) for part in parts)  # type: ignore[return-value]
+def on_device(part: Part, device: torch.device) -> Part:
+    """A part of a dataset on a device."""
+    return tuple(tensor.to(device) for tensor in part)
 
 
 def steps_per_epoch(samples: int, batch_size: int) -> int:

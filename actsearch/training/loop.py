@@ -19,6 +19,7 @@ from actsearch.training.batches import batches, on_device, steps_per_epoch
 from actsearch.training.diagnostics import activation_sparsity, columns, dead_fraction, gradient_ratios
 from actsearch.training.environment import device_name, forget_peak_memory, peak_memory, versions
 from actsearch.training.failures import failure_reason
+from actsearch.training.metrics import Metrics, PartName
 from actsearch.training.noise import derived_seed, preserved_noise, seed_noise
 from actsearch.training.plain import PlainTrial
 from actsearch.training.preparation import prepared_modules
@@ -113,9 +114,11 @@ class _Run:
         }
         with self._guarded():
             forget_peak_memory(device)
-            self._train, self._validation, self._test = on_device(dataset, device)
+            self._train, self._validation = on_device(dataset.train, device), on_device(dataset.validation, device)
+            self._test = None if dataset.test is None else on_device(dataset.test, device)
             candidates = [cohort.candidates[place] for place in self._places]
             self._trials = new_trials([modules[p] for p in self._places], candidates, task, plan.training, device)
+            self._metrics = Metrics(task, dataset, plan.judged_by)
         self._batch_size = min(self._training.batch_size, len(self._train[0]))
 
     def outcomes(self, on_rung: OnRung, on_complete: OnComplete) -> dict[int, Outcome]:
@@ -149,13 +152,18 @@ class _Run:
             total = total + self._trials.step(batch, factor)
         metrics = {"train_loss": total / steps}
         if validate:
-            metrics |= _prefixed("validation", self._trials.evaluate(self._validation))
+            metrics |= self._measured("validation", self._validation, self._metrics.judging)
         self._note(columns(metrics), epochs=1)
+
+    def _measured(self, name: PartName, part: Part, further: Collection[str]) -> dict[str, Tensor]:
+        """The metrics that mean something on a part, with its name in front."""
+        return self._metrics.defined(name, self._trials.evaluate(part, further))
 
     def _drop_diverged(self, epoch: int) -> None:
         lost: dict[int, str] = {}
         for place in self._places:
-            wrong = [f"{n} is {v}" for n, v in self._records[place].metrics.items() if not _finite(v)]
+            found = self._records[place].metrics
+            wrong = [f"{n} is {v}" for n, v in found.items() if not (_finite(v) or self._metrics.is_optional(n))]
             if wrong:
                 lost[place] = f"{', '.join(wrong)} after epoch {epoch}"
         self._drop(lost, lambda place: Outcome("failed", reason=FailureReason.diverged, detail=lost[place]))
@@ -189,9 +197,10 @@ class _Run:
 
     def _note_end(self) -> None:
         """Final metrics and diagnostics of the trials that reached the end."""
-        metrics = _prefixed("train", self._trials.evaluate(self._train))
-        metrics |= _prefixed("validation", self._trials.evaluate(self._validation))
-        metrics |= _prefixed("test", self._trials.evaluate(self._test))
+        metrics = self._measured("train", self._train, ())
+        metrics |= self._measured("validation", self._validation, self._metrics.final)
+        if self._test is not None:
+            metrics |= self._measured("test", self._test, self._metrics.final)
         self._note(columns(metrics), epochs=0)
         ratios = gradient_ratios(self._trials, self._first_batch())
         dead = dead_fraction(self._trials, self._validation)
@@ -201,7 +210,7 @@ class _Run:
     def _final(self, place: int) -> dict[str, object]:
         """All that is recorded of a trial that leaves."""
         peak = peak_memory(torch.device(self._plan.device))
-        return self._records[place].final() | {
+        return self._metrics.explained(self._records[place].final()) | {
             "seed": self._training.seed,
             "environment": self._environment | {"peak_memory_bytes": peak},
         }
@@ -248,10 +257,6 @@ def new_trials(
 def _family_order(candidate: Candidate) -> list[tuple[str, str]]:
     """Sorts candidates so that those of one family are neighbours in the stack."""
     return [(spec.label, spec.learned or "") for _, spec in sorted(candidate.activations.items())]
-
-
-def _prefixed(prefix: str, metrics: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{prefix}_{name}": value for name, value in metrics.items()}
 
 
 def _curve_point(metrics: Mapping[str, object]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -52,11 +52,11 @@ class PlainTrial:
         return loss.detach().unsqueeze(0)
 
     @torch.no_grad()
-    def evaluate(self, part: Part) -> dict[str, Tensor]:
-        """The task's metrics on a part, each (1,)."""
+    def evaluate(self, part: Part, further: Collection[str] = ()) -> dict[str, Tensor]:
+        """The task's metrics on a part and the final ones named in `further`, each (1,)."""
         self._module.eval()
         outputs = torch.cat([self._forward(piece[0]) for piece in pieces(part, self._piece)])  # (N, ...)
-        return {name: value.unsqueeze(0) for name, value in self._task.metrics(outputs, part).items()}
+        return {name: value.unsqueeze(0) for name, value in self._task.measured(outputs, part, further).items()}
 
     def largest_slopes(self, part: Part) -> dict[str, Tensor]:
         """For each site the largest |f'(x)| of each channel, (1, channels)."""

@@ -6,7 +6,7 @@ network's depth, and leaving trials are rows that are not copied. `vmap` runs a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +28,9 @@ from actsearch.training.trials import weight_names
 from actsearch.training.types import Candidate
 
 Named = dict[str, Tensor]
+
+_METRIC_NUMBERS = 2**23
+"""Outputs whose final metrics are computed at once: they sort them, which takes several times their memory."""
 
 
 @dataclass(frozen=True)
@@ -133,12 +136,14 @@ class StackedTrials:
         return lambda x: self._network((parameters, buffers), (x,))
 
     @torch.no_grad()
-    def evaluate(self, part: Part) -> dict[str, Tensor]:
-        """The task's metrics on a part, each (K,)."""
+    def evaluate(self, part: Part, further: Collection[str] = ()) -> dict[str, Tensor]:
+        """The task's metrics on a part and the final ones named in `further`, each (K,)."""
         self._template.eval()
         parameters = self._layout.views(self._matrix)
         found = [self._outputs(parameters, piece[0]) for piece in pieces(part, self._piece)]  # (K, n, ...)
-        return dict(torch.vmap(lambda y: self._task.metrics(y, part))(torch.cat(found, dim=1)))
+        outputs = torch.cat(found, dim=1)
+        at_once = max(1, _METRIC_NUMBERS // outputs[0].numel()) if further else None
+        return dict(torch.vmap(lambda y: self._task.measured(y, part, further), chunk_size=at_once)(outputs))
 
     def _outputs(self, parameters: Named, x: Tensor) -> Tensor:
         """Outputs (K, B, ...) for inputs (B, ...)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -17,8 +17,8 @@ class Trials(Protocol):
         """One optimiser step on a batch, learning rates times `factor`; the losses before it, (K,)."""
         ...
 
-    def evaluate(self, part: Part) -> dict[str, Tensor]:
-        """The task's metrics on a part, in evaluation mode, each (K,)."""
+    def evaluate(self, part: Part, further: Collection[str] = ()) -> dict[str, Tensor]:
+        """The task's metrics on a part and the final ones named in `further`, in evaluation mode, each (K,)."""
         ...
 
     def largest_slopes(self, part: Part) -> dict[str, Tensor]:

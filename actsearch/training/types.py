@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import nn
@@ -53,11 +53,13 @@ class Plan:
         training: epochs, batch size, optimiser, schedule, seed.
         device: `cpu`, `cuda:0` ...
         report_every: epochs between two calls of `on_rung`; the last epoch always reports.
+        judged_by: names of the metrics that trials are judged by, None for the task's own; each report has them.
     """
 
     training: Training
     device: str = "cpu"
     report_every: int = 1
+    judged_by: Collection[str | None] = ()
 
 
 @dataclass(frozen=True)

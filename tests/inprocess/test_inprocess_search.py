@@ -123,6 +123,33 @@ def test_own_loss_and_metrics() -> None:
     assert {"validation_loss", "validation_within"} <= set(found.best.metrics)
 
 
+def test_a_metric_of_the_user_takes_the_place_of_ours_of_that_name() -> None:
+    def mine(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return outputs.sum() * 0 + 7
+
+    found = search(classifier, blobs(), metric={"roc_auc": mine}, trials=2, epochs=1, families=["tanh"])
+    assert found.best.metrics["validation_roc_auc"] == found.best.value == 7
+
+
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "f1_macro", "roc_auc", "average_precision", "log_loss"])
+def test_every_metric_of_the_kind_may_judge(metric: str) -> None:
+    found = search(classifier, blobs(), objective={"metric": metric}, trials=3, epochs=2, families=["tanh"])
+    assert found.objective.direction == ("minimize" if metric == "log_loss" else "maximize")
+    assert found.best.value == found.best.metrics[f"validation_{metric}"]
+    assert all(f"validation_{metric}" in point for trial in found.trials for point in trial.curve.values())
+
+
+def test_a_users_metric_is_never_tried_on_a_few_rows_of_a_part_that_is_not_there() -> None:
+    rows: list[int] = []
+
+    def metric(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        rows.append(len(targets))
+        return (outputs.argmax(-1) == targets).float().mean()
+
+    search(classifier, blobs(), metric=metric, trials=2, epochs=1, families=["tanh"])
+    assert set(rows[1:]) == {240, 60}
+
+
 def test_a_network_that_cannot_be_stacked_is_trained_plainly() -> None:
     class Recurrent(nn.Module):
         def __init__(self, act: Any) -> None:

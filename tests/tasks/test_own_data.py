@@ -163,5 +163,6 @@ def test_loss_and_metrics_fit_the_data(own: OwnData) -> None:
     own.csv("t", pd.DataFrame({"a": RNG.normal(size=40), "b": RNG.normal(size=40)}))
     task, data = get_task("data:t"), load("data:t")
     outputs = torch.zeros(len(data.test[0]), data.outputs)
-    assert set(task.metrics(outputs, data.test)) == set(task.directions)
+    assert data.test is not None
+    assert set(task.measured(outputs, data.test, task.directions)) == set(task.directions)
     assert task.loss(lambda x: x, data.train).shape == ()

@@ -154,7 +154,7 @@ def _outcomes(context: Context, members: Sequence[Member]) -> list[Outcome]:
         parameters={**request.architecture.parameters, **members[0].suggestion.architecture},
         candidates=[candidate_of(request, member.suggestion) for member in members],
     )
-    plan = Plan(request.training, device=context.device)
+    plan = Plan(request.training, device=context.device, judged_by=[o.metric for o in request.judged_by])
     dataset = load(request.task.name, request.task.parameters)
     return train(
         cohort,

@@ -172,7 +172,7 @@ def _outcomes(context: Context, claimed: Sequence[evaluations.Claimed]) -> list[
     epochs = (wanted.epochs if wanted else None) or request.training.epochs
     training = request.training.model_copy(update={"seed": claimed[0].seed, "epochs": epochs})
     dataset = load(request.task.name, request.task.parameters)
-    plan = Plan(training, device=context.device)
+    plan = Plan(training, device=context.device, judged_by=[o.metric for o in request.judged_by])
     return train(
         cohort,
         get_task(request.task.name),

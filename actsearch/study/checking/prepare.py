@@ -310,7 +310,7 @@ def _fit_problems(
         fitting = tuple(n for n, a in architectures().items() if dataset.input_kind in a.inputs)
         message = f"{architecture.name} takes {' or '.join(architecture.inputs)} inputs; task {task.name} has"
         yield FieldProblem("architecture.name", f"{message} {dataset.input_kind} inputs; choose another", fitting)
-    yield from objective_problems(request, task)
+    yield from objective_problems(request, task, dataset)
     try:
         resolve_parameters(architecture, request.architecture.parameters)
     except InvalidRequest as error:

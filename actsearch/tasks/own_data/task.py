@@ -6,8 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from actsearch.schemas import ParameterInfo
-from actsearch.tasks import classification, regression
 from actsearch.tasks.declaration import Dataset, Task
+from actsearch.tasks.kinds import task_of_kind
 from actsearch.tasks.own_data.arrow import read_arrow
 from actsearch.tasks.own_data.images import read_images
 from actsearch.tasks.own_data.npz import read_npz
@@ -50,21 +50,15 @@ def _task(place: Place, seen: Fingerprint) -> Task:
 
 def _declared(place: Place, raw: Raw, parameters: tuple[ParameterInfo, ...]) -> Task:
     kind = target_kind(raw)
-    classes = kind == "classification"
 
     def load(split_seed: int = 0, image_size: int = 32) -> Dataset:
         return assemble(_read(place, image_size), split_seed)
 
-    return Task(
-        name=place.task,
-        description=f"Own data, {place.shown}: {kind} of {raw.target} from {raw.inputs}.",
-        kind=kind,
-        load=load,
-        loss=classification.cross_entropy if classes else regression.mean_squared_error,
-        stacked_loss=classification.stacked_cross_entropy if classes else regression.stacked_squared_error,
-        metrics=classification.classification_metrics if classes else regression.regression_metrics,
-        metric="accuracy" if classes else "mse",
-        directions=classification.DIRECTIONS if classes else regression.DIRECTIONS,
+    return task_of_kind(
+        kind,
+        place.task,
+        f"Own data, {place.shown}: {kind} of {raw.target} from {raw.inputs}.",
+        load,
         source=f"{place.shown} in the data directory",
         parameters=parameters,
     )
