@@ -108,7 +108,7 @@ def cohort_steps(row: Row, device: str) -> Iterator[int]:
         modules = [build_module(row.architecture, row.parameters, spec, c.activations, 0) for c in candidates]
         training = TRAINING.model_copy(update={"precision": row.precision})
         trials = new_trials(modules, candidates, task, training, torch.device(device))
-        train = on_device(dataset, torch.device(device))[0]
+        train = on_device(dataset.train, torch.device(device))
         for epoch in count() if size > 1 else range(8):
             for batch in batches(train, BATCH, 0, epoch):
                 seed_noise(epoch, torch.device(device))
@@ -120,7 +120,7 @@ def plain_steps(row: Row, device: str) -> Iterator[int]:
     """Steps of one trial after another as a user writes them; a trial has about 180 steps."""
     dataset = load(row.task)
     spec = InputSpec(dataset.input_kind, dataset.input_shape, dataset.outputs)
-    x, y = on_device(dataset, torch.device(device))[0][:2]
+    x, y = on_device(dataset.train, torch.device(device))[:2]
     for name in cycle(NATIVE):
         everywhere = {"network": ActivationSpec(family=name)}
         module = build_module(row.architecture, row.parameters, spec, everywhere, 0)

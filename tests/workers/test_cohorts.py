@@ -74,12 +74,12 @@ def test_memory_that_runs_out_halves_the_cohort_and_loses_no_trial(
     evaluate = StackedTrials.evaluate
     evaluations: list[int] = []
 
-    def scarce(self: StackedTrials, part: Any) -> Any:
+    def scarce(self: StackedTrials, part: Any, further: Any = ()) -> Any:
         size = len(self.parameter_counts())
         evaluations.append(size)
         if size > 6 and len(evaluations) > 1:  # after a first report, so that there is something to forget
             raise torch.OutOfMemoryError("device is full")
-        return evaluate(self, part)
+        return evaluate(self, part, further)
 
     monkeypatch.setattr(StackedTrials, "evaluate", scarce)
     job = submit(engine, pruner="none")
