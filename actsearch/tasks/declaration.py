@@ -55,6 +55,7 @@ class Task:
         stacked_loss: `stacked_loss(outputs, batch) -> (K,)`, what `loss` gives each of K networks whose outputs on the
             batch are (K, B, ...), for a loss that needs nothing else. Without it a cohort runs `loss` under `vmap`,
             which costs it about a tenth of a small network's step.
+        notes: of own data, what was guessed when they were read, and what looks strange in them.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Task:
     source: str
     parameters: Sequence[ParameterInfo] = field(default_factory=tuple)
     stacked_loss: Callable[[Tensor, Part], Tensor] | None = None
+    notes: tuple[str, ...] = ()
 
 
 _TASKS: dict[str, Task] = {}
