@@ -20,7 +20,9 @@ def resolve_parameters(architecture: Architecture, parameters: Mapping[str, Scal
     problems = tuple(_problems(architecture, parameters))
     if problems:
         raise InvalidRequest(*problems)
-    return {info.name: _typed(info, parameters.get(info.name, info.default)) for info in architecture.parameters}
+    defaults = {info.name: info.default for info in architecture.parameters if not isinstance(info.default, list)}
+    complete = {**defaults, **parameters}
+    return {info.name: _typed(info, complete[info.name]) for info in architecture.parameters}
 
 
 def _problems(architecture: Architecture, parameters: Mapping[str, Scalar]) -> Iterator[FieldProblem]:

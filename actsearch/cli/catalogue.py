@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from actsearch.cli.documents import parse_parameter
+from actsearch.cli.documents import parse_parameter, parse_task_parameter
 from actsearch.cli.options import AsJson, Url
 from actsearch.cli.output import console, print_json
-from actsearch.cli.pages import activation_page
+from actsearch.cli.pages import activation_page, task_page
 from actsearch.cli.tables import add_row, new_table
-from actsearch.cli.texts import moment_text, parameters_text
+from actsearch.cli.texts import moment_text, parameters_text, samples_text, shape_text
 from actsearch.client import Client
 from actsearch.client.calls import get_activation
 
@@ -75,17 +75,30 @@ def architectures(as_json: AsJson = False, url: Url = None) -> None:
     console().print(table)
 
 
-def tasks(as_json: AsJson = False, url: Url = None) -> None:
-    """List the tasks."""
+def tasks(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Show this task; own data: `data:<path>`.")] = None,
+    *,
+    parameter: Annotated[
+        list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Set it; may be repeated.")
+    ] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """List the tasks, or show one: for own data, what was guessed when they were read."""
     with Client(url) as client:
-        listed = client.tasks()
+        if name is not None:
+            shown = client.task(name, dict(parse_task_parameter(text) for text in parameter or ()))
+        else:
+            listed = client.tasks()
     if as_json:
-        print_json(listed)
+        print_json(listed if name is None else shown)
+        return
+    if name is not None:
+        console().print(task_page(shown))
         return
     table = new_table("task", "what it is", "input", "samples", "metric", "architectures")
     for item in listed:
-        samples = ", ".join(f"{count} {part}" for part, count in item.samples.items())
-        shape = " × ".join(map(str, item.input_shape))
+        samples, shape = samples_text(item), shape_text(item)
         add_row(table, item.name, item.description, shape, samples, item.metric, ", ".join(item.architectures))
     console().print(table)
 

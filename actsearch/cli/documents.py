@@ -68,6 +68,22 @@ def parse_families(text: str) -> str | list[str]:
     return "all" if names == ["all"] else names
 
 
+def parse_task_parameter(text: str) -> tuple[str, Any]:
+    """`decimal=comma` or `leave_out=[id, rent]` is a parameter of a task with its value, written as in YAML.
+
+    Raises:
+        typer.BadParameter: it is not.
+    """
+    name, equals, value = text.partition("=")
+    try:
+        found = _parse(value)
+    except yaml.YAMLError:
+        found = None
+    if not equals or found is None or isinstance(found, dict):
+        raise typer.BadParameter(f"{text!r} is not NAME=VALUE, such as decimal=comma or leave_out=[id, rent]")
+    return name.strip(), found
+
+
 def parse_parameter(text: str) -> tuple[str, float]:
     """`slope=0.2` is a hyperparameter with its value.
 

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from actsearch.cli import tables
-from actsearch.cli.documents import parse_families, parse_learning_rate, read_document
+from actsearch.cli.documents import parse_families, parse_learning_rate, parse_task_parameter, read_document
 from actsearch.cli.find_job import find_job
 from actsearch.cli.options import AsJson, JobId, Url
 from actsearch.cli.output import console, print_json, say
@@ -29,6 +29,10 @@ def submit(
     *,
     file: Annotated[Path | None, typer.Argument(help="Request in YAML or JSON; `-` for standard input.")] = None,
     task: Annotated[str | None, typer.Option(help="Data set: see `actsearch tasks`.")] = None,
+    task_parameter: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Set a parameter of the task (with --task); may be repeated."),
+    ] = None,
     architecture: Annotated[str | None, typer.Option(help="Network: see `actsearch architectures`.")] = None,
     families: Annotated[str | None, typer.Option(help="Activations: `relu,gelu,...` or `all`.")] = None,
     trials: Annotated[int | None, typer.Option(help="Budget: trials to finish.")] = None,
@@ -50,7 +54,7 @@ def submit(
 ) -> None:
     """Submit a search, from a FILE or from options (which win over the file)."""
     given = {
-        "task": task,
+        "task": _task(task, task_parameter or []),
         "architecture": architecture,
         "families": parse_families(families) if families else None,
         "trials": trials,
@@ -132,10 +136,20 @@ def _request(file: Path | None, options: dict[str, Any]) -> dict[str, Any]:
     return to_document(read_document(file) if file else None, options)
 
 
+def _task(name: str | None, parameters: list[str]) -> str | dict[str, Any] | None:
+    if not parameters:
+        return name
+    if name is None:
+        raise typer.BadParameter("--task-parameter needs --task")
+    return {"name": name, "parameters": dict(parse_task_parameter(text) for text in parameters)}
+
+
 def _announce(job: JobHandle) -> None:
     typer.echo(f"{job.id} {job.state}")
     if job.snapshot.workers_online == 0:
         say("no worker is online: the job waits until one is (`actsearch worker`)")
+    for note in job.snapshot.notes:
+        say(f"note: {note}")
     say(f"follow it with `actsearch watch {short_id(job.id)}`")
 
 

@@ -9,8 +9,8 @@ from rich.syntax import Syntax
 from rich.text import Text
 
 from actsearch.cli.plot import Points, plot
-from actsearch.cli.texts import parameters_text, value_text
-from actsearch.schemas import ActivationInfo
+from actsearch.cli.texts import parameter_text, parameters_text, samples_text, shape_text, value_text
+from actsearch.schemas import ActivationInfo, TaskInfo
 
 VALUE_STYLE, SLOPE_STYLE = "bold cyan", "magenta"
 
@@ -28,6 +28,22 @@ def activation_page(info: ActivationInfo) -> RenderableType:
     }
     lines = [Text(f"{name:<16}", style="dim").append(value, style="default") for name, value in facts.items() if value]
     return Group(Text(info.name, style="bold"), *lines, Text(), *_picture(info), Syntax(info.snippet, "python"))
+
+
+def task_page(info: TaskInfo) -> RenderableType:
+    """Everything about a task; what was guessed when own data were read stands last."""
+    facts = {
+        "what it is": info.description,
+        "input": shape_text(info),
+        "outputs": str(info.outputs),
+        "samples": samples_text(info),
+        "judged by": info.metric,
+        "architectures": ", ".join(info.architectures),
+        "parameters": ", ".join(map(parameter_text, info.parameters)),
+        "source": info.source,
+    }
+    lines = [Text(f"{name:<16}", style="dim").append(value, style="default") for name, value in facts.items()]
+    return Group(Text(info.name, style="bold"), *lines, *(Text(f"note: {note}") for note in info.notes))
 
 
 def _picture(info: ActivationInfo) -> list[RenderableType]:

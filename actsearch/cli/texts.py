@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from actsearch.schemas import ActivationSpec, ParameterInfo, Trial
+from actsearch.schemas import ActivationSpec, ParameterInfo, TaskInfo, Trial
 
 
 def value_text(value: Any) -> str:
@@ -46,6 +46,16 @@ def other_parameters(trial: Trial) -> str:
     searched = (name.partition(".") for name in trial.parameters)
     named = {name + dot + rest: rest for name, dot, rest in searched if name in ("training", "architecture")}
     return ", ".join(f"{short}={value_text(trial.parameters[full])}" for full, short in named.items())
+
+
+def samples_text(task: TaskInfo) -> str:
+    """How many samples each part has: `60 train, 20 validation, 20 test`."""
+    return ", ".join(f"{count} {part}" for part, count in task.samples.items())
+
+
+def shape_text(task: TaskInfo) -> str:
+    """The shape of an input: `3 × 32 × 32`."""
+    return " × ".join(map(str, task.input_shape))
 
 
 def parameter_text(parameter: ParameterInfo) -> str:

@@ -33,6 +33,7 @@ from actsearch.schemas import (
     Page,
     ParetoFront,
     TaskInfo,
+    TaskValue,
     Trial,
     TrialRanking,
     Verdict,
@@ -160,6 +161,15 @@ class AsyncClient:
     async def tasks(self) -> list[TaskInfo]:
         """The tasks that can be trained on."""
         return [item async for item in self.items(calls.list_tasks())]
+
+    async def task(self, name: str, parameters: Mapping[str, TaskValue] | None = None) -> TaskInfo:
+        """A task: shapes, sizes and, for own data (`data:<path>`), what was guessed when they were read.
+
+        Args:
+            name: of the task.
+            parameters: of the task; its defaults fill in the rest.
+        """
+        return await self.ask(calls.get_task(name, parameters or {}))
 
     async def workers(self) -> list[WorkerInfo]:
         """The workers the service knows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
@@ -24,6 +25,7 @@ from actsearch.schemas import (
     ParetoFront,
     Schema,
     TaskInfo,
+    TaskValue,
     Trial,
     TrialRanking,
     WorkerInfo,
@@ -164,6 +166,11 @@ def list_architectures() -> Call[Page[ArchitectureInfo]]:
 def list_tasks() -> Call[Page[TaskInfo]]:
     """The catalogue of tasks."""
     return Call("GET", "/v1/tasks", Page[TaskInfo])
+
+
+def get_task(name: str, parameters: Mapping[str, TaskValue]) -> Call[TaskInfo]:
+    """A task, own data among them."""
+    return Call("GET", f"/v1/tasks/{quote(name)}", TaskInfo, {"parameters": json.dumps(dict(parameters))})
 
 
 def list_workers() -> Call[Page[WorkerInfo]]:

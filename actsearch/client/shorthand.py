@@ -22,6 +22,7 @@ from actsearch.schemas import (
     Range,
     Sampler,
     SearchSpace,
+    TaskChoice,
     Training,
 )
 
@@ -34,7 +35,7 @@ class Shorthand(TypedDict, total=False):
     `learning_rate` is a number, or what to search it over: (low, high) on a log scale, a `Range` or `Choices`.
     """
 
-    task: str | Named | Mapping[str, Any]
+    task: str | Named | TaskChoice | Mapping[str, Any]
     architecture: str | Named | Mapping[str, Any]
     space: SearchSpace | Mapping[str, Any]
     baseline: ActivationSpec | Mapping[str, Any]

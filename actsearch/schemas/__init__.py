@@ -12,6 +12,7 @@ from actsearch.schemas.base import (
     Page,
     Scalar,
     Schema,
+    TaskValue,
 )
 from actsearch.schemas.catalogue import (
     ActivationCurve,
@@ -61,6 +62,7 @@ from actsearch.schemas.requests import (
     Precision,
     Range,
     SearchSpace,
+    TaskChoice,
     Training,
 )
 from actsearch.schemas.samplers import Sampler
@@ -157,7 +159,9 @@ __all__ = [
     "Schema",
     "SearchSpace",
     "StopRule",
+    "TaskChoice",
     "TaskInfo",
+    "TaskValue",
     "Training",
     "Trial",
     "TrialRanking",

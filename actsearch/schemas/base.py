@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Scalar = bool | int | Number | str
+TaskValue = Scalar | list[str]
+"""What a parameter of a task may be: lists name columns, words."""
 PRINTABLE = r"^[^\x00-\x1f]*$"
 """Labels are shown in terminals and stored in PostgreSQL: neither takes control characters."""
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from actsearch.schemas.base import Scalar, Schema
+from actsearch.schemas.base import Scalar, Schema, TaskValue
 from actsearch.schemas.requests import ActivationSpec
 from actsearch.schemas.states import Direction
 
@@ -17,7 +17,7 @@ class ParameterInfo(Schema):
     """A hyperparameter of a family, an architecture or a task.
 
     Args:
-        type: `float`, `int`, `bool` or `choice`.
+        type: `float`, `int`, `bool`, `choice`, or (tasks only) `text` and `list`, a list of texts.
         low, high: inclusive range for numbers.
         log: searched on a log scale.
         choices: for `choice`.
@@ -25,8 +25,8 @@ class ParameterInfo(Schema):
     """
 
     name: str
-    type: Literal["float", "int", "bool", "choice"]
-    default: Scalar
+    type: Literal["float", "int", "bool", "choice", "text", "list"]
+    default: TaskValue
     low: float | None = None
     high: float | None = None
     log: bool = False
@@ -100,7 +100,11 @@ class ArchitectureInfo(Schema):
 
 
 class TaskInfo(Schema):
-    """A task: what it is, its input shape without the batch axis, its metrics and the one it is judged by."""
+    """A task: what it is, its input shape without the batch axis, its metrics and the one it is judged by.
+
+    Args:
+        notes: of own data, what was guessed when they were read, and what looks strange in them.
+    """
 
     name: str
     description: str
@@ -113,6 +117,7 @@ class TaskInfo(Schema):
     source: str
     architectures: list[str]
     parameters: list[ParameterInfo] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
 
 
 class WorkerInfo(Schema):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from pydantic import Field
+
 from actsearch.schemas.base import Schema
 from actsearch.schemas.requests import JobRequest
 from actsearch.schemas.states import JobState, StopRule
@@ -37,6 +39,8 @@ class Job(Schema):
         best: the best complete trial so far.
         confirmation: how far it is, once it has begun.
         verdict: what it found, once the job is completed; None where no confirmation was asked for.
+        notes: in the answer to a submission, what was guessed when own data were read, and what looks strange in them
+            (`GET /v1/tasks/{name}` says so at any time).
         dashboard: path of the study in the Optuna dashboard on the same server.
     """
 
@@ -53,6 +57,7 @@ class Job(Schema):
     verdict: Verdict | None = None
     workers_online: int
     dashboard: str
+    notes: list[str] = Field(default_factory=list)
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

@@ -7,7 +7,7 @@ from typing import Any
 
 from actsearch.schemas.catalogue import ParameterInfo
 
-_TYPES = {"float": "number", "int": "integer", "bool": "boolean"}
+_TYPES = {"float": "number", "int": "integer", "bool": "boolean", "text": "string"}
 
 
 def json_schema(parameters: Sequence[ParameterInfo]) -> dict[str, Any]:
@@ -24,5 +24,7 @@ def _property(parameter: ParameterInfo) -> dict[str, Any]:
     found: dict[str, Any] = {"default": parameter.default, "description": parameter.description}
     if parameter.type == "choice":
         return found | {"enum": list(parameter.choices or ())}
+    if parameter.type == "list":
+        return found | {"type": "array", "items": {"type": "string"}}
     ends = {"minimum": parameter.low, "maximum": parameter.high}
     return found | {"type": _TYPES[parameter.type]} | {name: end for name, end in ends.items() if end is not None}

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from actsearch.schemas.base import PRINTABLE, Number, Scalar, Schema, named
+from actsearch.schemas.base import PRINTABLE, Number, Scalar, Schema, TaskValue, named
 from actsearch.schemas.measures import Measure
 from actsearch.schemas.pruners import AutoPruner, Pruner
 from actsearch.schemas.samplers import AutoSampler, Sampler
@@ -213,6 +213,18 @@ class Named(Schema):
     parameters: dict[str, Scalar] = Field(default_factory=dict)
 
 
+class TaskChoice(Schema):
+    """A task chosen by name, with parameters; those of own data may be lists of columns or words (docs/own-data.md)."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    parameters: dict[str, TaskValue] = Field(default_factory=dict)
+
+
+def _task_choice(value: object) -> object:
+    """Let a name, or a `Named`, stand for a `TaskChoice`."""
+    return value.model_dump() if isinstance(value, Named) else named(value)
+
+
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -341,7 +353,7 @@ class JobRequest(Schema):
             objective), or their ids. They cost no budget and enter no statistics of this job.
     """
 
-    task: Annotated[Named, BeforeValidator(named)]
+    task: Annotated[TaskChoice, BeforeValidator(_task_choice)]
     architecture: Annotated[Named, BeforeValidator(named)] = Named(name="mlp")
     space: SearchSpace = SearchSpace()
     baseline: ActivationSpec | None = None

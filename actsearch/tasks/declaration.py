@@ -76,6 +76,7 @@ class Task:
         undefined: `undefined(part, outputs) -> {name: reason}`, the metrics that mean nothing on a part's targets,
             whatever the network says; `outputs` is the dataset's. They are null there.
         optional: metrics that may turn out NaN or infinite without the trial having diverged.
+        notes: of own data, what was guessed when they were read, and what looks strange in them.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Task:
     source: str
     parameters: Sequence[ParameterInfo] = field(default_factory=tuple)
     stacked_loss: Callable[[Tensor, Part], Tensor] | None = None
+    notes: tuple[str, ...] = ()
     final_metrics: Mapping[str, Metric] = field(default_factory=dict)
     undefined: Callable[[Part, int], Mapping[str, str]] = lambda part, outputs: {}
     optional: Collection[str] = ()

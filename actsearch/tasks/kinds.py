@@ -87,6 +87,7 @@ def task_of_kind(
     source: str,
     metric: str | None = None,
     parameters: Sequence[ParameterInfo] = (),
+    notes: tuple[str, ...] = (),
 ) -> Task:
     """A task with the loss and the metrics of its kind; the arguments are `Task`'s.
 
@@ -97,6 +98,7 @@ def task_of_kind(
         source: where they come from, with licence.
         metric: what trials are judged by; None for the kind's own.
         parameters: of `load`.
+        notes: what was guessed of own data.
     """
     standard = STANDARD[kind]
     return Task(
@@ -113,4 +115,5 @@ def task_of_kind(
         stacked_loss=standard.stacked_loss,
         final_metrics=standard.final_metrics,
         undefined=standard.undefined,
+        notes=notes,
     )

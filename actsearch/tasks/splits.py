@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,6 +65,34 @@ def split_indices(
     return [rest, *taken]
 
 
+def group_indices(groups: Array, sets: int, seed: int, *, labels: Array | None = None) -> list[NDArray[np.int64]]:
+    """`split_indices` with no group in two sets; every set but the first takes about a fifth of the samples.
+
+    Args:
+        groups: the group of each sample, (N,).
+        sets: how many sets beside the first, up to 4.
+        seed: of the shuffle.
+        labels: classes (N,) to keep in proportion as far as whole groups allow; None for no stratification.
+
+    Raises:
+        ValueError: if there are fewer groups than sets.
+    """
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
+    folds = min(5, len(np.unique(groups)))
+    if folds <= sets:
+        raise ValueError(f"{folds} groups cannot be split into {sets + 1} parts; give at least {sets + 1} groups")
+    kind = GroupKFold if labels is None else StratifiedGroupKFold
+    splitter = kind(n_splits=folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class with fewer samples than folds
+        folded = splitter.split(groups, labels, groups)  # type: ignore[no-untyped-call]
+        taken = [fold for _, fold in folded][:sets]
+    rest = np.setdiff1d(np.arange(len(groups)), np.concatenate([np.empty(0, np.int64), *taken]))
+    shuffle = np.random.default_rng(seed)
+    return [shuffle.permutation(part) for part in (rest, *taken)]
+
+
 def split(x: Array, y: Array, seed: int, *, stratify: bool) -> Arrays:
     """60 % training, 20 % validation, 20 % test of samples (N, ...) and targets (N, ...)."""
     parts = split_indices(len(x), (0.2, 0.2), seed, labels=y if stratify else None)
@@ -73,8 +102,15 @@ def split(x: Array, y: Array, seed: int, *, stratify: bool) -> Arrays:
 
 @dataclass(frozen=True)
 class Scaler:
-    """Mean and standard deviation by axis 1, from whatever array it was fitted on."""
+    """Mean and standard deviation by axis 1, from whatever array it was fitted on.
 
+    Args:
+        near: a value of each feature, which others are taken relative to, so that large ones keep their differences.
+        mean: of the values less `near`.
+        deviation: standard deviation; 1 where there is none.
+    """
+
+    near: Array
     mean: Array
     deviation: Array
 
@@ -82,15 +118,18 @@ class Scaler:
     def fit(cls, values: Array) -> Scaler:
         """Statistics over every axis but the second: by feature for (N, D), by channel for (N, C, ...).
 
-        A constant feature keeps a deviation of 1, so that it becomes 0 and not NaN.
+        A constant feature keeps a deviation of 1, so that it becomes 0 and not NaN. Constant is one that deviates by
+        no more than rounding does (float64 numbers of its size).
         """
         axes = tuple(axis for axis in range(values.ndim) if axis != 1)
         wide = values.astype(np.float64)
-        mean, deviation = wide.mean(axes, keepdims=True), wide.std(axes, keepdims=True)
-        constant = deviation <= 1e-12 * np.maximum(1.0, np.abs(mean))
-        return cls(mean, np.where(constant, 1.0, deviation))
+        near = wide[tuple(slice(None) if axis == 1 else slice(0, 1) for axis in range(values.ndim))]
+        apart = wide - near
+        mean, deviation = apart.mean(axes, keepdims=True), apart.std(axes, keepdims=True)
+        constant = deviation <= np.finfo(np.float64).eps * np.abs(wide).max(axes, keepdims=True)
+        return cls(near, mean, np.where(constant, 1.0, deviation))
 
     def __call__(self, values: Array) -> NDArray[np.float32]:
         """Scaled values, same shape."""
-        scaled = (values.astype(np.float64) - self.mean) / self.deviation
+        scaled = (values.astype(np.float64) - self.near - self.mean) / self.deviation
         return np.asarray(scaled, dtype=np.float32)

@@ -118,6 +118,14 @@ def test_catalogues(terminal: Terminal, command: str) -> None:
     assert bool(listed) == (command != "workers")
 
 
+def test_a_task_is_shown_and_takes_parameters(terminal: Terminal) -> None:
+    assert "handwritten digits" in " ".join(terminal.run("tasks", "digits").stdout.lower().split())
+    assert terminal.json("tasks", "image_fit", "-p", "size=32")["name"] == "image_fit"
+    job = terminal.json("submit", "--task", "wine", "--task-parameter", "split_seed=3", "--trials", "2")
+    assert job["request"]["task"] == {"name": "wine", "parameters": {"split_seed": 3}}
+    assert "needs --task" in terminal.run("submit", "--task-parameter", "split_seed=3", code=2).stderr
+
+
 def test_an_activation_is_shown_with_its_plot(terminal: Terminal) -> None:
     page = terminal.run("activations", "leaky_relu", "--parameter", "slope=0.25").stdout
     assert "x if x > 0 else slope x" in page

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actsearch.cli.documents import parse_families, parse_learning_rate, read_document
+from actsearch.cli.documents import parse_families, parse_learning_rate, parse_task_parameter, read_document
 from actsearch.schemas import JobRequest
 
 YAML = """
@@ -86,3 +86,22 @@ def test_what_is_no_learning_rate(text: str) -> None:
 def test_families() -> None:
     assert parse_families("relu, gelu,") == ["relu", "gelu"]
     assert parse_families("all") == "all"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("decimal=comma", ("decimal", "comma")),
+        ("leave_out=[id, rent]", ("leave_out", ["id", "rent"])),
+        ('dates=["sold: %d.%m.%Y"]', ("dates", ["sold: %d.%m.%Y"])),
+        ("image_size=64", ("image_size", 64)),
+    ],
+)
+def test_parameters_of_a_task(text: str, expected: tuple[str, object]) -> None:
+    assert parse_task_parameter(text) == expected
+
+
+@pytest.mark.parametrize("text", ["decimal", "decimal=", "a={b: 1}", "a=[b"])
+def test_what_is_not_a_parameter_of_a_task(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="NAME=VALUE"):
+        parse_task_parameter(text)

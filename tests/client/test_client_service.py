@@ -213,6 +213,7 @@ def test_the_catalogue_can_be_read(client: Any) -> None:
         client.activation("leaky_relu", slope=7)
     assert "mlp" in {architecture.name for architecture in client.architectures()}
     assert "digits" in {task.name for task in client.tasks()}
+    assert client.task("wine", {"split_seed": 3}).input_shape == [13]
     assert client.workers() == []
 
 

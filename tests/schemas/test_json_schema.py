@@ -18,6 +18,8 @@ PARAMETERS = [
     ParameterInfo(name="rate", type="float", default=0.5, low=0),
     ParameterInfo(name="open", type="bool", default=True),
     ParameterInfo(name="norm", type="choice", default="none", choices=["none", "batch"]),
+    ParameterInfo(name="mark", type="text", default="auto"),
+    ParameterInfo(name="columns", type="list", default=[]),
 ]
 
 
@@ -28,11 +30,24 @@ def test_the_schema_of_each_type() -> None:
         "rate": {"type": "number", "default": 0.5, "minimum": 0, "description": ""},
         "open": {"type": "boolean", "default": True, "description": ""},
         "norm": {"enum": ["none", "batch"], "default": "none", "description": ""},
+        "mark": {"type": "string", "default": "auto", "description": ""},
+        "columns": {"type": "array", "items": {"type": "string"}, "default": [], "description": ""},
     }
     check = jsonschema_rs.validator_for(schema)
     assert check.is_valid({})
     assert check.is_valid({"depth": 9, "rate": 1e9, "open": False, "norm": "batch"})
-    for wrong in ({"depth": 10}, {"depth": 1.5}, {"rate": -0.1}, {"open": 1}, {"norm": "layer"}, {"deep": 1}):
+    assert check.is_valid({"mark": "x", "columns": ["a", "b"]})
+    for wrong in (
+        {"columns": "a"},
+        {"columns": [1]},
+        {"mark": 1},
+        {"depth": 10},
+        {"depth": 1.5},
+        {"rate": -0.1},
+        {"open": 1},
+        {"norm": "layer"},
+        {"deep": 1},
+    ):
         assert not check.is_valid(wrong), wrong
 
 

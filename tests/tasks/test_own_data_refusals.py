@@ -168,7 +168,10 @@ def test_unknown_formats(own: OwnData) -> None:
         ({"x": X[:5], "y": Y[:5]}, "5 samples are too few"),
         ({"x": X.astype(str), "y": Y}, "array 'x' (train): holds <U"),
         ({"x": X.reshape(30, 2, 1, 1, 1), "y": Y}, "array 'x' (train): has shape (30, 2, 1, 1, 1)"),
-        ({"x": np.zeros((30, 8, 8, 3)), "y": Y}, "(30, 8, 8, 3) looks channels-last"),
+        (
+            {"x": np.zeros((30, 3, 8, 3)), "y": Y},
+            "array 'x': has shape (30, 3, 8, 3), in which the channel axis cannot be told",
+        ),
         ({"x": np.where(X > 1, np.nan, X), "y": Y}, "values are NaN or infinite"),
         ({"x": X, "y": np.where(Y, np.inf, 0.5)}, "array 'y' (train): 15 targets are NaN or infinite"),
         ({"x": X, "y": np.zeros(30, int)}, "array 'y': holds 1 class; classification needs 2"),
@@ -201,7 +204,7 @@ def test_npz_contents(own: OwnData, arrays: dict[str, Any], expected: str) -> No
         ("5.1,3.5,0\n" + "4.9,3.0,1\n" * 12, "the first row holds numbers (5.1 ...)"),
         ("a,b\n1,2,3\n4,5\n", "rows have more values than the first row has names"),
         ("a,b\n1,2\n4,5,6\n", "is not a readable csv file"),
-        ("a,b\n" + "x,0\n" * 12, "column 'a' holds text or objects ('x')"),
+        ("a,b\n" + "x,0\n" * 12, "column 'a' holds text or objects ('x' in data row 1)"),
     ],
 )
 def test_csv_contents(own: OwnData, content: str, expected: str) -> None:
@@ -245,7 +248,7 @@ def test_folders_without_images(own: OwnData) -> None:
 def test_a_file_that_is_no_image_is_named(own: OwnData) -> None:
     folder = own.images("pets", {"cat": 12, "dog": 12})
     (folder / "dog" / "bad.jpg").write_bytes(b"\xff\xd8\xff nothing")
-    assert "pets/dog/bad.jpg: is no image that can be read" in refusal("pets")
+    assert "pets/dog/bad.jpg: cannot be read as a picture" in refusal("pets")
 
 
 def test_arrow_contents(own: OwnData) -> None:

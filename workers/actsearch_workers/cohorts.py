@@ -85,7 +85,7 @@ def size_for(context: Context, searched: Mapping[str, Scalar], limit: int) -> in
             device=context.device,
             limit=limit,
             precision=request.training.precision,
-            differentiates_inputs=get_task(request.task.name).kind == "pde",
+            differentiates_inputs=get_task(request.task.name, request.task.parameters).kind == "pde",
         )
     except InvalidRequest:  # a combination that the network cannot be built with: training says so, trial by trial
         return 1
@@ -158,7 +158,7 @@ def _outcomes(context: Context, members: Sequence[Member]) -> list[Outcome]:
     dataset = load(request.task.name, request.task.parameters)
     return train(
         cohort,
-        get_task(request.task.name),
+        get_task(request.task.name, request.task.parameters),
         dataset,
         plan,
         lambda rung: _on_rung(context, members, rung),
@@ -204,7 +204,9 @@ def _on_rung(context: Context, members: Sequence[Member], rung: Rung) -> list[bo
 def _is_reported(context: Context) -> bool:
     """Whether Optuna is told of rungs: not with several objectives, nor with one that is known at the end only."""
     first, *others = context.prepared.objectives
-    return not others and first.metric in get_task(context.request.task.name).directions
+    return (
+        not others and first.metric in get_task(context.request.task.name, context.request.task.parameters).directions
+    )
 
 
 def _value(context: Context, metrics: Mapping[str, Any]) -> float:

@@ -97,7 +97,7 @@ def _compared_by(context: Context) -> ObjectiveInfo:
 
     A cost is the same on every seed and part of the data; it stands beside the verdict.
     """
-    objective, task = context.prepared.objective, get_task(context.request.task.name)
+    objective, task = context.prepared.objective, get_task(context.request.task.name, context.request.task.parameters)
     if objective.metric in task.directions:
         return objective
     return ObjectiveInfo(metric=task.metric, direction=task.directions[task.metric])
@@ -175,7 +175,7 @@ def _outcomes(context: Context, claimed: Sequence[evaluations.Claimed]) -> list[
     plan = Plan(training, device=context.device, judged_by=[o.metric for o in request.judged_by])
     return train(
         cohort,
-        get_task(request.task.name),
+        get_task(request.task.name, request.task.parameters),
         dataset,
         plan,
         lambda rung: _on_rung(context, claimed, rung),

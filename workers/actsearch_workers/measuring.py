@@ -20,7 +20,7 @@ log = structlog.get_logger()
 def costs_of(request: JobRequest, device: str) -> OnComplete:
     """Measures each finished network as the request asks; a measure that raises is told in `measure_error`."""
     wanted = request.measured
-    task, metric = get_task(request.task.name), request.judged_by[0].metric
+    task, metric = get_task(request.task.name, request.task.parameters), request.judged_by[0].metric
 
     def look(place: int, module: nn.Module) -> Mapping[str, object]:
         if not wanted:

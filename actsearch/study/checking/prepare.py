@@ -92,7 +92,7 @@ def prepare(request: JobRequest) -> PreparedJob:
     problems = [*_place_problems(request), *_family_name_problems(request)]
     if problems:
         raise InvalidRequest(*problems)
-    return prepare_on(request, get_task(request.task.name), get_architecture(request.architecture.name), _load(request))
+    return prepare_on(request, _task(request), get_architecture(request.architecture.name), _load(request))
 
 
 def prepare_on(request: JobRequest, task: Task, architecture: Architecture, dataset: Dataset) -> PreparedJob:
@@ -250,11 +250,11 @@ def _nearest(value: Scalar | None, choices: Sequence[Scalar]) -> Scalar:
 
 def _place_problems(request: JobRequest) -> Iterator[FieldProblem]:
     try:
-        get_task(request.task.name)
+        _task(request)
     except NotFound as error:
         yield _unknown("task.name", "task", request.task.name, error.allowed)
     except InvalidRequest as error:
-        yield from (FieldProblem("task.name", problem.message, problem.allowed) for problem in error.problems)
+        yield from error.problems
     try:
         get_architecture(request.architecture.name)
     except NotFound as error:
@@ -297,10 +297,28 @@ def _tag_problems(field: str, choice: FamilyTags) -> Iterator[FieldProblem]:
         yield FieldProblem(field, f"no family is {' and '.join(words)}; leave a tag out or name an earlier year")
 
 
+def _task(request: JobRequest) -> Task:
+    """The task asked for.
+
+    Raises:
+        NotFound: there is none of that name.
+        InvalidRequest: own data that cannot be used; names `task.name` or `task.parameters.<name>`.
+    """
+    try:
+        return get_task(request.task.name, request.task.parameters)
+    except InvalidRequest as error:
+        raise InvalidRequest(*(_of_task(problem) for problem in error.problems)) from error
+
+
+def _of_task(problem: FieldProblem) -> FieldProblem:
+    field = problem.field if problem.field == "task.name" else f"task.parameters.{problem.field}"
+    return FieldProblem(field, problem.message, problem.allowed)
+
+
 def _load(request: JobRequest) -> Dataset:
-    task = get_task(request.task.name)
-    parameters = _checked("task.parameters", lambda: resolve_task_parameters(task, request.task.parameters))
-    return load(task.name, parameters)
+    task = _task(request)
+    _checked("task.parameters", lambda: resolve_task_parameters(task, request.task.parameters))
+    return load(task.name, request.task.parameters)
 
 
 def _fit_problems(

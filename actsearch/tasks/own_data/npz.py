@@ -1,24 +1,28 @@
-"""Own data in an npz file: arrays `x` and `y`, optionally `x_valid`, `y_valid`, `x_test`, `y_test`."""
+"""Own data in an npz file: arrays `x` and `y`, optionally `group`, and the same with `_valid` and `_test`."""
 
 from __future__ import annotations
 
 import zipfile
 import zlib
+from dataclasses import replace
 
 from numpy.lib.npyio import NpzFile
 
+from actsearch.tasks.own_data.faults import DataFault
+from actsearch.tasks.own_data.layouts import channels_first, layout_of
+from actsearch.tasks.own_data.options import Reading
 from actsearch.tasks.own_data.places import Place, refuse
 from actsearch.tasks.own_data.raw import PartName, Raw, Samples
 from actsearch.tasks.splits import Array
 
 SUFFIXES: dict[PartName, str] = {"train": "", "validation": "_valid", "test": "_test"}
-NAMES = tuple(letter + suffix for suffix in SUFFIXES.values() for letter in "xy")
+NAMES = tuple(name + suffix for suffix in SUFFIXES.values() for name in ("x", "y", "group"))
 
 DAMAGE = (OSError, EOFError, ValueError, MemoryError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error)
 """What reading a file that is no sound npz may raise (bad header, checksum, unknown or encrypted compression)."""
 
 
-def read_npz(place: Place) -> Raw:
+def read_npz(place: Place, reading: Reading) -> Raw:
     """The arrays of the file; pickled objects are refused, since reading them would run code.
 
     Raises:
@@ -29,7 +33,7 @@ def read_npz(place: Place) -> Raw:
     arrays = _arrays(place)
     unknown = [name for name in arrays if name not in NAMES]
     if unknown:
-        raise refuse(f"{place.shown}: unknown array {unknown[0]!r}; choose names of `allowed`", NAMES)
+        raise refuse(f"{place.shown}: unknown array {unknown[0]!r}; possible names: {', '.join(NAMES)}", NAMES)
     parts: dict[PartName, Samples] = {}
     for part, suffix in SUFFIXES.items():
         pair = [name for name in (f"x{suffix}", f"y{suffix}") if name in arrays]
@@ -37,8 +41,18 @@ def read_npz(place: Place) -> Raw:
             missing = f"y{suffix}" if pair == [f"x{suffix}"] else f"x{suffix}"
             raise refuse(f"{place.shown}: array {missing!r} is missing")
         if pair:
-            parts[part] = Samples(_shaped(arrays[pair[0]]), arrays[pair[1]])
-    return Raw(place.shown, parts, "array 'x'", "array 'y'")
+            parts[part] = Samples(_shaped(arrays[pair[0]]), arrays[pair[1]], arrays.get(f"group{suffix}"))
+    return _laid_out(Raw(place.shown, parts, "array 'x'", "array 'y'"), reading)
+
+
+def _laid_out(raw: Raw, reading: Reading) -> Raw:
+    """The channels of every part on axis 1; the training part decides where they are."""
+    try:
+        layout, note = layout_of(raw.parts["train"].x, reading.layout)
+    except DataFault as fault:
+        raise refuse(f"{raw.shown}, array 'x': {fault}", fault.allowed) from fault
+    parts = {name: replace(part, x=channels_first(part.x, layout)) for name, part in raw.parts.items()}
+    return replace(raw, parts=parts, notes=() if note is None else (f"array 'x': {note}",))
 
 
 def _shaped(x: Array) -> Array:

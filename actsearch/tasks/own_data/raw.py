@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ from actsearch.tasks.classification import classification_dataset
 from actsearch.tasks.declaration import Dataset, InputKind
 from actsearch.tasks.own_data.places import refuse
 from actsearch.tasks.regression import regression_dataset
-from actsearch.tasks.splits import Array, Arrays, split_indices
+from actsearch.tasks.splits import Array, Arrays, group_indices, split_indices
 
 PartName = Literal["train", "validation", "test"]
 TargetKind = Literal["classification", "regression"]
@@ -27,10 +27,11 @@ KINDS: dict[int, InputKind] = {2: "vector", 3: "sequence", 4: "image"}
 
 @dataclass(frozen=True)
 class Samples:
-    """Inputs (N, D), (N, C, L) or (N, C, H, W) of numbers, and targets (N,) or (N, T)."""
+    """Inputs (N, D), (N, C, L) or (N, C, H, W) of numbers, targets (N,) or (N, T), groups (N,) or None."""
 
     x: Array
     y: Array
+    groups: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Raw:
         parts: `train` always; `validation` and `test` where the data bring their own.
         inputs, target: what messages call inputs and targets: an array, a column.
         classes: names of classes 0, 1 ..., where the data bring them.
+        notes: what was guessed, and what looks strange.
     """
 
     shown: str
@@ -49,6 +51,7 @@ class Raw:
     inputs: str
     target: str
     classes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
 
 def target_kind(raw: Raw) -> TargetKind:
@@ -72,6 +75,7 @@ def check(raw: Raw) -> None:
     for name, samples in raw.parts.items():
         _check_inputs(raw, name, samples)
         _check_targets(raw, name, samples)
+    _check_groups(raw)
     if len(raw.parts["train"].x) < LEAST_SAMPLES:
         raise refuse(f"{raw.shown}: {len(raw.parts['train'].x)} samples are too few; give at least {LEAST_SAMPLES}")
     _check_equal(raw, "samples differ in shape", {name: s.x.shape[1:] for name, s in raw.parts.items()})
@@ -95,8 +99,6 @@ def _check_inputs(raw: Raw, part: str, samples: Samples) -> None:
         raise refuse(f"{where}: holds {x.dtype}, not numbers")
     if x.ndim not in KINDS or 0 in x.shape:
         raise refuse(f"{where}: has shape {x.shape}; give (N, features), (N, channels, length) or (N, channels, H, W)")
-    if x.ndim == 4 and x.shape[-1] in (1, 3, 4) and x.shape[1] > 4:
-        raise refuse(f"{where}: shape {x.shape} looks channels-last; transpose it to (N, channels, H, W)")
     if not np.isfinite(x).all():
         raise refuse(f"{where}: {np.count_nonzero(~np.isfinite(x))} values are NaN or infinite; fill or drop them")
 
@@ -111,6 +113,21 @@ def _check_targets(raw: Raw, part: str, samples: Samples) -> None:
         raise refuse(f"{where}: {np.count_nonzero(~np.isfinite(y))} targets are NaN or infinite; drop those samples")
 
 
+def _check_groups(raw: Raw) -> None:
+    """Groups for all samples or for none, and no group in two parts."""
+    groups = {name: samples.groups for name, samples in raw.parts.items() if samples.groups is not None}
+    if groups and len(groups) < len(raw.parts):
+        lacking = next(name for name in raw.parts if name not in groups)
+        raise refuse(f"{raw.shown}: the {lacking} part has no groups, but others have; give groups for all parts")
+    seen: dict[object, PartName] = {}
+    for name, found in groups.items():
+        if found.shape != (len(raw.parts[name].x),):
+            raise refuse(f"{raw.shown}: groups ({name}) have shape {found.shape}; give one group per sample")
+        for group in np.unique(found).tolist():
+            if seen.setdefault(group, name) != name:
+                raise refuse(f"{raw.shown}: group {group!r} is in the parts {seen[group]} and {name}; keep it in one")
+
+
 def assemble(raw: Raw, split_seed: int) -> Dataset:
     """The dataset: missing parts are split off the training part, then inputs are scaled by what is left of it.
 
@@ -121,7 +138,7 @@ def assemble(raw: Raw, split_seed: int) -> Dataset:
     if target_kind(raw) == "classification":
         arrays = _split(_numbered(raw), split_seed, stratify=True)
         return classification_dataset(arrays, kind, classes=len(raw.classes) or None)
-    columns = {name: Samples(s.x, s.y.reshape(len(s.y), -1)) for name, s in raw.parts.items()}
+    columns = {name: replace(s, y=s.y.reshape(len(s.y), -1)) for name, s in raw.parts.items()}
     return regression_dataset(_split(columns, split_seed, stratify=False), kind)
 
 
@@ -139,7 +156,7 @@ def _numbered(raw: Raw) -> dict[PartName, Samples]:
         raise refuse(f"{raw.shown}, {raw.target}: class {rare!s} has {count} of the 3 samples it needs{hint}")
     if raw.classes:
         classes = np.arange(len(raw.classes))
-    return {name: Samples(part.x, _places(raw, name, part.y, classes)) for name, part in raw.parts.items()}
+    return {name: replace(part, y=_places(raw, name, part.y, classes)) for name, part in raw.parts.items()}
 
 
 def _places(raw: Raw, part: str, y: Array, classes: Array) -> Array:
@@ -150,12 +167,27 @@ def _places(raw: Raw, part: str, y: Array, classes: Array) -> Array:
     return np.searchsorted(classes, y)
 
 
+def _whole_groups(groups: Array, missing: int, seed: int, labels: Array | None) -> list[Array]:
+    """Sets of samples with no group in two."""
+    try:
+        sets = group_indices(groups, missing, seed, labels=labels)
+    except ValueError as error:
+        raise refuse(str(error)) from None
+    if labels is not None and len(lost := np.setdiff1d(labels, labels[sets[0]])):
+        message = f"the groups leave {len(lost)} classes without a sample to train on; try another `split_seed`"
+        raise refuse(f"{message}, or use larger or more groups of each class")
+    return [*sets]
+
+
 def _split(parts: Mapping[PartName, Samples], seed: int, *, stratify: bool) -> Arrays:
     """The three parts; each that is missing takes a fifth of the training part's samples."""
     whole = parts["train"]
     missing: list[PartName] = [name for name in ("validation", "test") if name not in parts]
-    fractions = [0.2] * len(missing)
-    sets = split_indices(len(whole.x), fractions, seed, labels=whole.y if stratify else None)
+    labels = whole.y if stratify else None
+    if whole.groups is None:
+        sets = split_indices(len(whole.x), [0.2] * len(missing), seed, labels=labels)
+    else:
+        sets = _whole_groups(whole.groups, len(missing), seed, labels)
     taken = {name: Samples(whole.x[at], whole.y[at]) for name, at in zip(missing, sets[1:], strict=True)}
     train = Samples(whole.x[sets[0]], whole.y[sets[0]])
     every = {**parts, **taken, "train": train}

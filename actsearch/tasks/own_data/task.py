@@ -2,57 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from actsearch.schemas import ParameterInfo
+from actsearch.schemas import ParameterInfo, TaskValue
 from actsearch.tasks.declaration import Dataset, Task
 from actsearch.tasks.kinds import task_of_kind
 from actsearch.tasks.own_data.arrow import read_arrow
 from actsearch.tasks.own_data.images import read_images
 from actsearch.tasks.own_data.npz import read_npz
+from actsearch.tasks.own_data.options import Reading, parameters_of, reading
 from actsearch.tasks.own_data.places import Place, datasets_directory, fingerprint, locate
 from actsearch.tasks.own_data.raw import Raw, assemble, check, target_kind
 from actsearch.tasks.own_data.tables import read_table
+from actsearch.tasks.parameters import Resolved, resolve_against
 from actsearch.tasks.splits import SPLIT_SEED
 
 Fingerprint = tuple[tuple[str, int, int], ...]
 
-IMAGE_SIZE = ParameterInfo(
-    name="image_size", type="int", default=32, low=8, high=256, description="Images are resized to image_size²."
-)
 
-
-def own_task(name: str, directory: Path | None = None) -> Task:
+def own_task(name: str, directory: Path | None = None, parameters: Mapping[str, TaskValue] | None = None) -> Task:
     """The task `data:<path>` or `data:<path>:<target column>`.
 
     Args:
+        name: of the task.
         directory: where the data lie; None for this worker's data directory.
+        parameters: how to read them; the defaults guess.
 
     Raises:
         NotFound: if no file of that name is there.
-        InvalidRequest: if the path leaves the directory or the data cannot be used; names file, column, shape, class.
+        InvalidRequest: if the path leaves the directory or the data cannot be used; names file, column, shape, class;
+            or the parameter that is unknown or has a wrong value.
     """
     place = locate(name, directory or datasets_directory())
-    return _task(place, fingerprint(place))
+    values = resolve_against(parameters_of(place.format), name, parameters or {})
+    return _task(place, fingerprint(place), reading(values), int(str(values[SPLIT_SEED.name])))
 
 
 @lru_cache(maxsize=16)
-def _task(place: Place, seen: Fingerprint) -> Task:
+def _task(place: Place, seen: Fingerprint, how: Reading, split_seed: int) -> Task:
     """The task; `seen` is part of the key, so that changed files are read again."""
-    raw = _read(place, int(IMAGE_SIZE.default))
-    assemble(raw, 0)
-    parameters = [SPLIT_SEED] if len(raw.parts) < 3 else []
-    if place.format in ("images", "arrow") and raw.parts["train"].x.ndim == 4:
-        parameters.append(IMAGE_SIZE)
-    return _declared(place, raw, tuple(parameters))
+    raw = _read(place, how)
+    assemble(raw, split_seed)
+    complete = len(raw.parts) == 3
+    parameters = tuple(info for info in parameters_of(place.format) if not (complete and info is SPLIT_SEED))
+    return _declared(place, raw, how, parameters)
 
 
-def _declared(place: Place, raw: Raw, parameters: tuple[ParameterInfo, ...]) -> Task:
+def _declared(place: Place, raw: Raw, how: Reading, parameters: tuple[ParameterInfo, ...]) -> Task:
     kind = target_kind(raw)
 
-    def load(split_seed: int = 0, image_size: int = 32) -> Dataset:
-        return assemble(_read(place, image_size), split_seed)
+    def load(split_seed: int = 0, **_: Resolved) -> Dataset:
+        return assemble(_read(place, how), split_seed)
 
     return task_of_kind(
         kind,
@@ -61,17 +63,18 @@ def _declared(place: Place, raw: Raw, parameters: tuple[ParameterInfo, ...]) -> 
         load,
         source=f"{place.shown} in the data directory",
         parameters=parameters,
+        notes=raw.notes,
     )
 
 
-def _read(place: Place, image_size: int) -> Raw:
+def _read(place: Place, how: Reading) -> Raw:
     if place.format == "npz":
-        raw = read_npz(place)
+        raw = read_npz(place, how)
     elif place.format == "images":
-        raw = read_images(place, image_size)
+        raw = read_images(place, how)
     elif place.format == "arrow":
-        raw = read_arrow(place, image_size)
+        raw = read_arrow(place, how)
     else:
-        raw = read_table(place)
+        raw = read_table(place, how)
     check(raw)
     return raw

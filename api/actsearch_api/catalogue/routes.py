@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from functools import cache
@@ -20,7 +21,9 @@ from actsearch.schemas import (
     FamilyInfo,
     Number,
     Page,
+    TaskChoice,
     TaskInfo,
+    TaskValue,
 )
 from actsearch_api.problems import documented
 
@@ -83,6 +86,36 @@ def list_tasks() -> Page[TaskInfo]:
     return Page[TaskInfo](items=_tasks())
 
 
+@router.get("/tasks/{name:path}", responses=documented(404, 422))
+def get_task(
+    name: Annotated[str, Path(max_length=100, description="Name of the task; own data: `data:<path>[:<column>]`.")],
+    parameters: Annotated[
+        str, Query(max_length=10_000, description="The task's parameters as a JSON object, as in a request.")
+    ] = "{}",
+) -> TaskInfo:
+    """A task: shapes, sizes, parameters and, for own data, what was guessed when they were read."""
+    given = _task_parameters(parameters)
+    try:
+        task = tasks.get_task(name, given)
+        kind = tasks.load(name, given).input_kind
+    except InvalidRequest as error:
+        raise InvalidRequest(*(_in_query(problem) for problem in error.problems)) from error
+    return tasks.describe(task, _fitting(kind), given)
+
+
+def _task_parameters(text: str) -> dict[str, TaskValue]:
+    try:
+        return TaskChoice.model_validate({"name": "-", "parameters": json.loads(text)}).parameters
+    except ValueError as error:
+        message = "is not a JSON object of numbers, texts, truth values and lists of texts"
+        raise InvalidRequest(FieldProblem("parameters", message)) from error
+
+
+def _in_query(problem: FieldProblem) -> FieldProblem:
+    field = "name" if problem.field == "task.name" else f"parameters.{problem.field}"
+    return FieldProblem(field, problem.message, problem.allowed)
+
+
 @cache
 def _families() -> list[FamilyInfo]:
     return [activations.describe(family) for family in activations.families().values()]
@@ -90,12 +123,12 @@ def _families() -> list[FamilyInfo]:
 
 @cache
 def _tasks() -> list[TaskInfo]:
-    found = []
-    for task in tasks.tasks().values():
-        kind = tasks.load(task.name).input_kind
-        fitting = [name for name, a in architectures.architectures().items() if kind in a.inputs]
-        found.append(tasks.describe(task, fitting))
-    return found
+    return [tasks.describe(task, _fitting(tasks.load(task.name).input_kind)) for task in tasks.tasks().values()]
+
+
+def _fitting(kind: tasks.InputKind) -> list[str]:
+    """Architectures that take this kind of input."""
+    return [name for name, a in architectures.architectures().items() if kind in a.inputs]
 
 
 def _values(given: Sequence[str]) -> dict[str, float]:

@@ -27,6 +27,7 @@ from actsearch.schemas import (
 from actsearch.store import evaluations, jobs, ranking, trials
 from actsearch.study import prepare
 from actsearch.study.judging.importances import importances, importances_within
+from actsearch.tasks import get_task
 from actsearch_api.dependencies import ServiceSettings, Store, Transaction
 from actsearch_api.problems import documented
 
@@ -74,7 +75,7 @@ class RankingFilter(Schema):
 
 @router.post("", status_code=201, responses=documented(400, 413, 415, 422, 503))
 def submit(request: JobRequest, connection: Transaction, settings: ServiceSettings, response: Response) -> Job:
-    """Submit a search; it is queued at once, whether or not a worker is up."""
+    """Submit a search; it is queued at once, whether or not a worker is up. `notes` say what was guessed."""
     prepared = prepare(request)
     job_id = jobs.create_job(
         connection,
@@ -85,7 +86,8 @@ def submit(request: JobRequest, connection: Transaction, settings: ServiceSettin
         further_objectives=prepared.objectives[1:],
     )
     response.headers["Location"] = f"/v1/jobs/{job_id}"
-    return jobs.get_job(connection, job_id, settings.stall_timeout)
+    notes = get_task(request.task.name, request.task.parameters).notes
+    return jobs.get_job(connection, job_id, settings.stall_timeout).model_copy(update={"notes": list(notes)})
 
 
 @router.get("", responses=documented(422, 503))
