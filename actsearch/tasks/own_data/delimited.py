@@ -51,7 +51,7 @@ def read_texts(path: Path, how: Reading) -> tuple[pd.DataFrame, str, list[str]]:
     _check_names(next(csv.reader(first, delimiter=separator, skipinitialspace=True)))
     table.columns = pd.Index([str(name).strip() for name in table.columns])
     table.index = pd.RangeIndex(1, len(table) + 1)
-    table = table.fillna("").map(str.strip)  # short rows
+    table = table.fillna("").map(str.strip).astype(object)  # missing in short rows
     told = next(name for name, mark in SEPARATORS.items() if mark == separator)
     guessed = how.separator == AUTO and told != _USUAL
     return table, separator, [f"columns are separated by a {told}"] if guessed else []

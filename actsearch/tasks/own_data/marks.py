@@ -17,6 +17,7 @@ _SPACES = " \u00a0\u202f"
 _APOSTROPHES = "'\u2019"
 _GROUPED = r"[1-9]\d{{0,2}}(?:(?P<mark>[{marks}])\d{{3}}(?:(?P=mark)\d{{3}})*)"
 _PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_ONE_GROUP = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}(?:[eE][+-]?\d+)?", re.ASCII)
 _SIGNED = r"[+-]?(?:{whole})?(?:{decimal}\d*)?(?:[eE][+-]?\d+)?"
 
 
@@ -125,6 +126,8 @@ def _evidence(columns: Mapping[str, Iterable[tuple[int, str]]]) -> dict[str, Wri
 
 
 def _shows(text: str) -> str | None:
+    if _PLAIN.fullmatch(text):  # most texts, at a tenth of the time
+        return None if "." not in text else "point?" if _ONE_GROUP.fullmatch(text) else "point"
     by_point, by_comma = POINT.number(text), COMMA.number(text)
     if by_point is None and by_comma is None:
         return None
@@ -145,6 +148,7 @@ def _notes(marks: Marks, columns: Mapping[str, Iterable[tuple[int, str]]], how: 
 def _grouped(marks: Marks, columns: Mapping[str, Iterable[tuple[int, str]]]) -> Written | None:
     for name, texts in columns.items():
         for row, text in texts:
-            if any(mark in text for mark in marks.thousands) and marks.number(text) is not None:
+            is_plain = marks.decimal == "." and _PLAIN.fullmatch(text)
+            if not is_plain and any(mark in text for mark in marks.thousands) and marks.number(text) is not None:
                 return Written(name, row, text)
     return None

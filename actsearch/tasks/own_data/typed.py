@@ -72,10 +72,10 @@ def typed(texts: pd.DataFrame, plain: Sequence[str], target: Sequence[str], how:
 
 def _filled(texts: pd.Series, how: Reading, *, words: bool) -> pd.Series:
     """The texts that are not missing; `words`: as in a column of numbers."""
-    gone = texts.isin(["", *how.missing])
+    gone = ["", *how.missing]
     if words and not how.missing:
-        gone |= texts.str.lower().isin(MISSING_WORDS)
-    return texts[~gone]
+        gone += [text for text in texts.unique() if text.lower() in MISSING_WORDS]
+    return texts[~texts.isin(gone)]
 
 
 class _Column:
