@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +12,8 @@ from torch.nn.parameter import is_lazy
 
 from actsearch.architectures.declaration import Sites
 from actsearch.architectures.stages import stage_of
+from actsearch.surgery.copying import copied, hand_on_hooks
+from actsearch.surgery.examination import arguments
 from actsearch.surgery.swapping import swap
 
 
@@ -38,17 +39,19 @@ class ReadyMade:
         """`module` (this one or a copy of it) with a site's activation at each place, in up to three stages."""
         for index, (path, (axis, channels)) in enumerate(self.sites.items()):
             activation = sites(path, stage=stage_of(index, len(self.sites)), channels=channels, axis=axis)
+            hand_on_hooks(module.get_submodule(path), activation)
             module.set_submodule(path, activation)
         return module.train()
 
 
-def take_out(model: nn.Module, batch: Tensor, *, sites: Collection[str] | None = None) -> ReadyMade:
-    """A module without its activations: those that a batch passes on its way.
+def take_out(model: nn.Module, batch: Any, *, sites: Collection[str] | None = None, prove: bool = True) -> ReadyMade:
+    """A module without its activations: those that a batch passes on its way, each proved to be exchangeable.
 
     Args:
         model: left as it is.
-        batch: inputs, (B, ...).
+        batch: inputs, (B, ...), or several, see `inputs` of `swap_activations`.
         sites: see `swap_activations`.
+        prove: whether each place is examined; not needed again for `sites` that were found so in such a model.
 
     Raises:
         InvalidRequest: for sites that match nothing.
@@ -57,14 +60,11 @@ def take_out(model: nn.Module, batch: Tensor, *, sites: Collection[str] | None =
     """
     if any(is_lazy(value) for value in [*model.parameters(), *model.buffers()]):
         model = _with_sizes(model, batch)
-    swapped = swap(model, Probe, sites=sites)
+    swapped = swap(model, Probe, sites=sites, inputs=batch if prove else None)
     met, outputs = _walked(swapped.module, batch)
-    left = dict(swapped.left)
-    missed = [path for path in swapped.replaced if path not in met]
-    if missed and met:
-        left |= {path: f"{swapped.replaced[path]}: no signal passes it" for path in missed}
-        swapped = swap(model, Probe, sites=list(met))  # so that those keep what they had
-    return ReadyMade(swapped.module.eval(), met, swapped.replaced, left, swapped.functions, outputs)
+    replaced = {path: swapped.replaced[path] for path in met}
+    functions = {path: swapped.functions[path] for path in met}
+    return ReadyMade(swapped.module.eval(), met, replaced, swapped.left, functions, outputs)
 
 
 class Probe(nn.ReLU):
@@ -75,19 +75,21 @@ class Probe(nn.ReLU):
         self.path = path
 
 
-def _with_sizes(model: nn.Module, batch: Tensor) -> nn.Module:
+def _with_sizes(model: nn.Module, batch: Any) -> nn.Module:
     """A copy whose lazy parts have learned their sizes."""
-    model = deepcopy(model).eval()
+    model = copied(model).eval()
+    args, kwargs = arguments(batch)
     with torch.no_grad():
-        model(batch)
+        model(*args, **kwargs)
     return model
 
 
-def _walked(module: nn.Module, batch: Tensor) -> tuple[dict[str, tuple[int, int]], Any]:
+def _walked(module: nn.Module, batch: Any) -> tuple[dict[str, tuple[int, int]], Any]:
     walk = _Walk()
     hooks = [part.register_forward_pre_hook(walk.enter) for part in module.modules()]
+    args, kwargs = arguments(batch)
     with torch.no_grad():
-        outputs = module.eval()(batch)
+        outputs = module.eval()(*args, **kwargs)
     for hook in hooks:
         hook.remove()
     return walk.met, outputs

@@ -17,8 +17,9 @@ from actsearch.architectures.declaration import RELU, Architecture, InputSpec, S
 from actsearch.architectures.ready_made import take_out
 from actsearch.errors import FieldProblem, InvalidRequest, NotFound
 from actsearch.schemas import ParameterInfo
+from actsearch.surgery.places import find
+from actsearch.surgery.positions import reason_to_stay
 from actsearch.surgery.recognition import usual
-from actsearch.surgery.swapping import find
 
 PREFIX = "timm:"
 _MISFIT = (
@@ -57,7 +58,7 @@ def timm_architecture(name: str) -> Architecture:
             raise InvalidRequest(FieldProblem("architecture.name", message)) from error
 
     own = find(nn.ModuleList([timm.create_model(model, pretrained=False)])).places
-    baseline = usual(place.function for place in own if not place.gate) or RELU
+    baseline = usual(place.function for place in own if reason_to_stay(place.ends, gate=place.gate) is None) or RELU
     return Architecture(name, f"{model} of timm {timm.__version__}.", build, ("image",), (_DROP,), baseline)
 
 
@@ -80,14 +81,20 @@ def _built(timm: ModuleType, model: str, spec: InputSpec, sites: Sites, paramete
     options = dict(parameters, pretrained=False, in_chans=channels, num_classes=spec.outputs)
     if getattr(timm.get_pretrained_cfg(model), "fixed_input_size", False):
         options["img_size"] = tuple(size)
+    key = (model, spec.shape, spec.outputs, *sorted(parameters.items()))
     device = torch.empty(0).device
     if device.type == "meta":  # only asked for shapes; some models compute while they are built
         with torch.device("cpu"):
-            return _with_sites(timm.create_model(model, **options), spec, sites).to("meta")
-    return _with_sites(timm.create_model(model, **options), spec, sites)
+            return _with_sites(timm.create_model(model, **options), spec, sites, key).to("meta")
+    return _with_sites(timm.create_model(model, **options), spec, sites, key)
 
 
-def _with_sites(model: nn.Module, spec: InputSpec, sites: Sites) -> nn.Module:
-    """The model with a site's activation at each place that it uses."""
-    found = take_out(model, torch.zeros(2, *spec.shape))
+_PROVED: dict[tuple[object, ...], tuple[str, ...]] = {}
+"""Sites of models that were examined, by name, inputs and parameters."""
+
+
+def _with_sites(model: nn.Module, spec: InputSpec, sites: Sites, key: tuple[object, ...]) -> nn.Module:
+    """The model with a site's activation at each place that it uses; examined the first time that it is made."""
+    found = take_out(model, torch.zeros(2, *spec.shape), sites=_PROVED.get(key), prove=key not in _PROVED)
+    _PROVED[key] = tuple(found.sites)
     return found.put(found.module, sites)

@@ -28,26 +28,34 @@ FUNCTIONS: dict[Callable[..., Any], str] = {
 }
 """What functions are called in reports."""
 
-_GATE_CLASSES = frozenset({"Sigmoid", "Hardsigmoid", "HardSigmoid", "HardSigmoidMe", "LogSigmoid"})
 # fmt: off
-_CLASSES = _GATE_CLASSES | {
+_TORCHS = (
+    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish,
+    nn.Hardswish, nn.Hardtanh, nn.Softplus, nn.Softsign, nn.Tanh, nn.Tanhshrink, nn.Softshrink, nn.Hardshrink,
+    nn.Threshold, nn.Sigmoid, nn.Hardsigmoid, nn.LogSigmoid,
+)
+_NAMES = frozenset({
     "ReLU", "ReLU6", "LeakyReLU", "PReLU", "RReLU", "ELU", "CELU", "SELU", "GELU", "GELUTanh", "QuickGELU", "SiLU",
     "Swish", "Mish", "Hardswish", "HardSwish", "HSwish", "HardMish", "Hardtanh", "Softplus", "Softsign", "Tanh",
-    "Tanhshrink", "Softshrink", "Hardshrink", "Threshold", "Snake", "FReLU", "StarReLU", "SwishMe", "MishMe",
-    "HardSwishMe", "HardMishMe", "SquaredReLU", "Squareplus", "Activation", "SiteActivation",
-}
+    "Tanhshrink", "Softshrink", "Hardshrink", "Threshold", "Snake", "StarReLU", "SwishMe", "MishMe", "HardSwishMe",
+    "HardMishMe", "SquaredReLU", "Squareplus", "Sigmoid", "Hardsigmoid", "HardSigmoid", "HardSigmoidMe", "LogSigmoid",
+})
 # fmt: on
 
 
-def is_activation(module: nn.Module) -> bool:
-    """Whether a module is an activation: one of torch's, timm's or ours, a subclass, or a namesake without parts."""
-    names = {kind.__name__ for kind in type(module).__mro__}
-    return bool(names & _CLASSES) and not any(True for _ in module.children())
+def has_torchs_class(module: nn.Module) -> bool:
+    """Whether a module is one of torch's activations, or a subclass without parts."""
+    return isinstance(module, _TORCHS) and not any(True for _ in module.children())
 
 
-def is_gate(name: str) -> bool:
-    """Whether a function or class (by its name) squeezes into (0, 1): a gate or an output rather than a hidden unit."""
-    return name.rpartition(".")[2] in {*_GATES, *_GATE_CLASSES}
+def is_namesake(module: nn.Module) -> bool:
+    """Whether a module without parts is called like an activation; counts where it cannot be tried."""
+    return any(kind.__name__ in _NAMES for kind in type(module).__mro__) and not any(True for _ in module.children())
+
+
+def is_gate_name(name: str) -> bool:
+    """Whether a function of this name squeezes into (0, 1)."""
+    return name.rpartition(".")[2] in _GATES
 
 
 def is_inplace(module: nn.Module) -> bool:

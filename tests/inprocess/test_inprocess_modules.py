@@ -72,7 +72,7 @@ def test_a_module_is_searched_and_left_as_it_is() -> None:
     assert list(found.kept_weights) == ["place", "fixed"]
     assert found.baseline.family == "relu"
     best = found.best_module
-    assert type(best) is Convolutional
+    assert isinstance(best, Convolutional)
     for path in found.replaced:
         assert isinstance(best.get_submodule(path), Activation)
     assert isinstance(best.idle, nn.ELU)
@@ -86,7 +86,7 @@ def test_a_module_is_searched_and_left_as_it_is() -> None:
 def test_each_site_knows_its_channels() -> None:
     taken = take_out(Convolutional(), images()[0][:2])
     assert dict(taken.sites) == {"relu": (1, 4), "relu_use2": (1, 6), "relu_call1": (1, 6)}
-    network = nn.Sequential(nn.Linear(1, 5), nn.Tanh(), nn.Flatten(), nn.Linear(20, 3), nn.ReLU())
+    network = nn.Sequential(nn.Linear(1, 5), nn.Tanh(), nn.Flatten(), nn.Linear(20, 3), nn.ReLU(), nn.Linear(3, 3))
     assert dict(take_out(network, torch.zeros(2, 4, 1)).sites) == {"1": (2, 5), "4": (1, 3)}
 
 
@@ -159,11 +159,12 @@ class Loop(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layers, self.act = nn.ModuleList([nn.Linear(4, 5), nn.Linear(5, 3)]), nn.ReLU()
+        self.last = nn.Linear(3, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers:
             x = self.act(layer(x)) if len(x) else x
-        return x
+        return self.last(x)
 
 
 @pytest.mark.parametrize(
