@@ -185,12 +185,12 @@ def _graph(module: nn.Module, arguments: Arguments, mode: bool) -> fx.Graph:
     module.training = mode
     try:
         graph = _Shallow(arguments).trace(module)
-        graph._tracer_cls = None  # by which torch would trace it again when it is unpickled
-        return graph
     except Exception as error:  # whatever a `forward` raises on symbols instead of tensors
         raise NotTraceable(f"torch.fx cannot trace it: {str(error).splitlines()[0] or type(error).__name__}") from error
     finally:
         module.training = before
+    graph._tracer_cls = None  # by which torch would trace it again when it is unpickled
+    return graph
 
 
 def _read_arguments(module: nn.Module, call: Call | None) -> Arguments:
