@@ -31,7 +31,8 @@ class Examined:
         untouched: reasons for which a `forward` must not be rewritten, by path.
         impossible: reasons for which a place cannot be replaced, by path.
         ends: what becomes of the value at each place, by path.
-        left: activations that are computed elsewhere, by path, and why.
+        left: what was seen that is at no place, by path, and why it stays.
+        hosts: paths of the modules whose `forward` must be rewritten; None for any.
     """
 
     calls: Mapping[str, Call] = field(default_factory=dict)
@@ -39,6 +40,7 @@ class Examined:
     impossible: Mapping[str, str] = field(default_factory=dict)
     ends: Mapping[str, frozenset[End]] = field(default_factory=dict)
     left: Mapping[str, str] = field(default_factory=dict)
+    hosts: frozenset[str] | None = None
 
 
 def arguments(inputs: Any) -> Call:
@@ -73,22 +75,27 @@ def examine(module: nn.Module, inputs: Any) -> Examined:
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch, about paths that it does not take
         call = _on_device(arguments(inputs), module)
-        calls = _calls(module, call)
+        calls, expected = _calls(module, call)
         counts: Counter[str] = Counter()
         probed, found = _with_probes(module, counts, calls, {})
         untouched = _unfaithful(module, probed, found, calls)
         if untouched:
             probed, found = _with_probes(module, counts, calls, untouched)
-        recorded, ends, matters = _recorded(probed, call)
+        recorded, ends, matters, outputs = _recorded(probed, call)
         impossible: dict[str, str] = {}
         for path in (place.path for place in found.places):
             if path not in ends:
                 impossible[path] = "no signal passes it"
             elif path not in matters:
                 impossible[path] = "what it computes has no part in the outputs"
+        if not _are_equal(leaves(expected), leaves(outputs)):
+            impossible |= _strangers(found)
         paths = [place.path for place in found.places if place.path not in impossible]
         impossible |= _not_always(module, probed, call, counts, paths)
-        return Examined(calls, untouched, impossible, ends, _remaining(recorded, found))
+        hosts = {place.host for place in found.places if place.host is not None}
+        hosts |= {path for path, traced in found.traced.items() if traced.is_changed}
+        left = found.left | _remaining(recorded, found)
+        return Examined(calls, untouched, impossible, ends, left, frozenset(hosts))
 
 
 def _with_probes(
@@ -111,8 +118,18 @@ def _on_device(call: Call, module: nn.Module) -> Call:
     return moved
 
 
-def _calls(module: nn.Module, call: Call) -> dict[str, Call]:
-    """The first call of each part, seen in evaluation mode."""
+def _strangers(found: Found) -> dict[str, str]:
+    """Places that cannot be told to be exchanged rightly: with the functions that were there, outputs are others."""
+    changing = [place.path for place in found.places if getattr(place.function, "inplace", False)]
+    reason = "changes its input in place, and that is used; use what it returns instead"
+    if not changing:
+        changing = [place.path for place in found.places]
+        reason = "a part with the same function in its place gives other outputs; make it a module of its own"
+    return dict.fromkeys(changing, reason)
+
+
+def _calls(module: nn.Module, call: Call) -> tuple[dict[str, Call], Any]:
+    """The first call of each part, and the outputs, in evaluation mode."""
     found: dict[str, Call] = {}
     copy = copied(module).eval()
 
@@ -124,9 +141,10 @@ def _calls(module: nn.Module, call: Call) -> dict[str, Call]:
 
     for path, part in copy.named_modules():
         part.register_forward_pre_hook(noting(path), with_kwargs=True)
+    args, kwargs = _cloned(call)
+    torch.manual_seed(0)
     with torch.no_grad():
-        copy(*call[0], **call[1])
-    return found
+        return found, copy(*args, **kwargs)
 
 
 def _cloned(value: Any) -> Any:
@@ -170,12 +188,13 @@ def _are_equal(one: list[Tensor], other: list[Tensor]) -> bool:
     )
 
 
-def _recorded(probed: nn.Module, call: Call) -> tuple[list[Step], dict[str, frozenset[End]], set[str]]:
+def _recorded(probed: nn.Module, call: Call) -> tuple[list[Step], dict[str, frozenset[End]], set[str], Any]:
     args, kwargs = _cloned(call)
+    torch.manual_seed(0)
     recorder = Recorder(probed.eval(), tensors((args, kwargs)))
     with torch.no_grad(), recorder:
         outputs = probed(*args, **kwargs)
-    return recorder.steps, recorder.ends(outputs), recorder.matters(outputs)
+    return recorder.steps, recorder.ends(outputs), recorder.matters(outputs), outputs
 
 
 def _ways() -> Iterator[tuple[str, bool, Callable[[], AbstractContextManager[Any]]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor, jit, nn
@@ -50,7 +50,11 @@ class Found:
 
 
 def find(
-    root: nn.ModuleList, *, calls: Mapping[str, Call] | None = None, untouched: Mapping[str, str] | None = None
+    root: nn.ModuleList,
+    *,
+    calls: Mapping[str, Call] | None = None,
+    untouched: Mapping[str, str] | None = None,
+    only: Collection[str] | None = None,
 ) -> Found:
     """The activations of the one module in `root`, by path in it; nothing is changed yet.
 
@@ -58,6 +62,7 @@ def find(
         root: holds the module, so that the module itself has a place, too.
         calls: how a `forward` is called, by path; others are traced with their required arguments.
         untouched: reasons for which a `forward` must not be rewritten, by path.
+        only: paths of the `forward`s to look into; None for all.
     """
     found, activations = Found(), activation_modules(root)
     inside = {part for one in activations for part in one.modules() if part is not one}
@@ -65,7 +70,7 @@ def find(
     for path, host in hosts[1:]:
         if untouched is not None and path in untouched:
             _note_untraced(found, path, host, untouched[path])
-        else:
+        elif only is None or path in only:
             _trace(found, path, host, activations, (calls or {}).get(path))
     layout = Layout(root[0], {path: traced.graph for path, traced in found.traced.items()}, activations)
     for path, host in hosts[1:]:

@@ -80,7 +80,7 @@ def swap(module: nn.Module, make: Make, *, sites: Collection[str] | None = None,
     """
     examined = Examined() if inputs is None else examine(module, inputs)
     root = nn.ModuleList([copied(module)])  # so that the module itself has a place, too
-    found = find(root, calls=examined.calls, untouched=examined.untouched)
+    found = find(root, calls=examined.calls, untouched=examined.untouched, only=examined.hosts)
     before = set(root[0].state_dict())
     chosen, guessed = _chosen(found, examined, sites)
     for place in chosen:

@@ -81,6 +81,7 @@ class Traced:
         self._arguments = _read_arguments(module, call)
         training, evaluation = (_graph(module, self._arguments, mode) for mode in (True, False))
         self._graphs = [training] if str(training) == str(evaluation) else [training, evaluation]
+        self.is_changed = False
         for graph in self._graphs:
             self._release_inputs(graph)
         found = [regions(graph, module, activations) for graph in self._graphs]
@@ -97,7 +98,6 @@ class Traced:
         self.side_effects = [
             operation(n) for n in self.graph.nodes if changes_input(n) and not n.users and operation(n) in METHODS
         ]
-        self.is_changed = False
         self._used_at = [[each[i][0] for each in uses] for i in range(len(self.uses))]
 
     @property
@@ -149,7 +149,7 @@ class Traced:
         for node in graph.nodes:
             part = node.op == "call_module" and self._is_inplace(str(node.target))
             if part or (changes_input(node) and isinstance(node.args[0] if node.args else None, fx.Node)):
-                _use_from(node, node.args[0], node)
+                self.is_changed |= _use_from(node, node.args[0], node) and part
 
     def _is_inplace(self, path: str) -> bool:
         part = self._module.get_submodule(path)
@@ -250,9 +250,11 @@ def _further_uses(
                 yield node, (str(node.target), seen[str(node.target)])
 
 
-def _use_from(start: fx.Node, old: Any, new: fx.Node) -> None:
-    """Let nodes after `start` use `new` where they use `old`."""
+def _use_from(start: fx.Node, old: Any, new: fx.Node) -> bool:
+    """Let nodes after `start` use `new` where they use `old`; whether there was any."""
     nodes = list(start.graph.nodes)
     later = set(nodes[nodes.index(start) + 1 :])
-    for user in [user for user in old.users if user in later]:
+    users = [user for user in old.users if user in later]
+    for user in users:
         user.replace_input_with(old, new)
+    return bool(users)

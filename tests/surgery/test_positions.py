@@ -218,3 +218,31 @@ def test_parametrized_shared_and_hooked_parts_keep_their_meaning() -> None:
         assert not torch.equal(changed, expected)
         only = swap_activations(model, "relu", sites=["2.1", "5"], inputs=inputs)
         torch.testing.assert_close(only.module(x), expected)
+
+
+class Discarded(Base):
+    """What an activation in place returns is thrown away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.act = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.a(x)
+        self.act(y)
+        return self.b(y)
+
+
+class DiscardedUntraceably(Discarded):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if x.sum() > -1e9 else x
+
+
+def test_an_activation_in_place_is_exchanged_for_what_it_returns_or_left() -> None:
+    x = torch.randn(4, 6)
+    for inputs in (None, x):
+        found = swap_activations(Discarded(), "gelu", inputs=inputs).module
+        torch.testing.assert_close(found(x), found.b(F.gelu(found.a(x))), rtol=1e-4, atol=1e-5)
+    left = swap_activations(DiscardedUntraceably(), "gelu", inputs=x)
+    assert left.replaced == {}
+    assert "in place" in left.left["act"]
