@@ -38,7 +38,7 @@ class Shorthand(TypedDict, total=False):
     task: str | Named | TaskChoice | Mapping[str, Any]
     architecture: str | Named | Mapping[str, Any]
     space: SearchSpace | Mapping[str, Any]
-    baseline: ActivationSpec | Mapping[str, Any]
+    baseline: str | ActivationSpec | Mapping[str, Any]
     training: Training | Mapping[str, Any]
     budget: Budget | Mapping[str, Any]
     objective: Objective | Mapping[str, Any]

@@ -25,6 +25,11 @@ def named(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
+def of_family(value: object) -> object:
+    """Let a plain string stand for `{"family": string}`."""
+    return {"family": value} if isinstance(value, str) else value
+
+
 Item = TypeVar("Item")
 
 

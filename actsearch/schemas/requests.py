@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from actsearch.schemas.base import PRINTABLE, Number, Scalar, Schema, TaskValue, named
+from actsearch.schemas.base import PRINTABLE, Number, Scalar, Schema, TaskValue, named, of_family
 from actsearch.schemas.measures import Measure
 from actsearch.schemas.pruners import AutoPruner, Pruner
 from actsearch.schemas.samplers import AutoSampler, Sampler
@@ -333,9 +333,9 @@ class JobRequest(Schema):
         task: dataset by name, or name with parameters.
         architecture: network by name, or name with parameters.
         space: what is searched.
-        baseline: the activation every other is compared with; it is always trial 0. None for the one that people use in
-            this architecture (`ArchitectureInfo.baseline`). Stages with a role (`ArchitectureInfo.role_baselines`) keep
-            their own: the gates of a recurrent cell stay sigmoids.
+        baseline: the activation every other is compared with, or its family's name; it is always trial 0. None for the
+            one that people use in this architecture (`ArchitectureInfo.baseline`). Stages with a role
+            (`ArchitectureInfo.role_baselines`) keep their own: the gates of a recurrent cell stay sigmoids.
         training, budget, objective, sampler, pruner: see their types.
         objectives: instead of `objective`, several: the first is what rankings use, all make the Pareto front; no
             trial is pruned.
@@ -356,7 +356,7 @@ class JobRequest(Schema):
     task: Annotated[TaskChoice, BeforeValidator(_task_choice)]
     architecture: Annotated[Named, BeforeValidator(named)] = Named(name="mlp")
     space: SearchSpace = SearchSpace()
-    baseline: ActivationSpec | None = None
+    baseline: Annotated[ActivationSpec | None, BeforeValidator(of_family)] = None
     training: Training = Training()
     budget: Budget = Budget()
     objective: Objective = Objective()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actsearch.schemas import ActivationSpec
+from actsearch.schemas import ActivationSpec, JobRequest
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,9 @@ def test_an_expression_stands_for_itself() -> None:
     spec = ActivationSpec(family="expression", expression="x * sigmoid(b * x)", parameters={"b": 2.0})
     assert spec.text == "x * sigmoid(b * x), b=2"
     assert ActivationSpec(family="expression", expression="sin(x)").text == "sin(x)"
+
+
+def test_a_baseline_may_be_given_by_its_familys_name() -> None:
+    given = [{"family": "sine"}, ActivationSpec(family="sine"), "sine", None]
+    requests = [JobRequest.model_validate({"task": "digits", "architecture": "mlp", "baseline": b}) for b in given]
+    assert [r.baseline for r in requests] == [ActivationSpec(family="sine")] * 3 + [None]
