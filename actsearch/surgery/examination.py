@@ -50,10 +50,10 @@ def arguments(inputs: Any) -> Call:
         inputs: a mapping of keyword arguments, a tuple of arguments (its last entry may be such a mapping), or else the
             only argument.
     """
-    if isinstance(inputs, dict):
+    if isinstance(inputs, Mapping):
         return (), dict(inputs)
     if isinstance(inputs, tuple):
-        if inputs and isinstance(inputs[-1], dict):
+        if inputs and isinstance(inputs[-1], Mapping):
             return inputs[:-1], dict(inputs[-1])
         return inputs, {}
     return (inputs,), {}
@@ -72,7 +72,8 @@ def examine(module: nn.Module, inputs: Any) -> Examined:
     Raises:
         Exception: whatever the module raises on these inputs.
     """
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+    devices = sorted({value.get_device() for value in module.parameters() if value.is_cuda})
+    with torch.random.fork_rng(devices=devices), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch, about paths that it does not take
         call = _on_device(arguments(inputs), module)
         calls, expected = _calls(module, call)
