@@ -79,7 +79,7 @@ def examine(module: nn.Module, inputs: Any) -> Examined:
         calls, expected = _calls(module, call)
         counts: Counter[str] = Counter()
         probed, found = _with_probes(module, counts, calls, {})
-        untouched = _unfaithful(module, probed, found, calls)
+        untouched = _unfaithful(module, copied(probed), found, calls)  # whose statistics change
         if untouched:
             probed, found = _with_probes(module, counts, calls, untouched)
         recorded, ends, matters, outputs = _recorded(probed, call)

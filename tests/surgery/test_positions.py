@@ -246,3 +246,19 @@ def test_an_activation_in_place_is_exchanged_for_what_it_returns_or_left() -> No
     left = swap_activations(DiscardedUntraceably(), "gelu", inputs=x)
     assert left.replaced == {}
     assert "in place" in left.left["act"]
+
+
+class Statistics(Base):
+    """A batch norm beside a call, whose statistics a run in training changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.act = nn.BatchNorm1d(6), nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(F.relu(self.c(self.act(self.norm(self.a(x))))))
+
+
+def test_running_statistics_do_not_disturb_the_proof() -> None:
+    found = swap_activations(Statistics(), "gelu", inputs=3 + torch.randn(4, 6))
+    assert set(found.replaced) == {"act", "relu_call1"}
