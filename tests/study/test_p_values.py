@@ -56,4 +56,4 @@ def test_a_corrected_p_value_at_the_level_is_enough_and_above_it_is_not() -> Non
     assert decide(up, 0.05, 0.05) is Outcome.better
     assert decide(down, 0.05, 0.05) is Outcome.worse
     assert decide(up, 0.0500001, 0.05) is decide(down, 0.0500001, 0.05) is Outcome.no_difference
-    assert decide(compare([0.1, 0.3], [0.2, 0.2]), 0.0, 0.05) is Outcome.no_difference
+    assert decide(compare([1.0, 3.0], [2.0, 2.0]), 0.0, 0.05) is Outcome.no_difference
