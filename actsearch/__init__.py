@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from actsearch.version import __version__
+
 if TYPE_CHECKING:
     from actsearch.client import AsyncClient, AsyncJobHandle, Client, JobHandle
     from actsearch.client.errors import (
@@ -41,8 +43,6 @@ if TYPE_CHECKING:
         TrialState,
     )
     from actsearch.surgery.swapping import swap_activations as swap_activations
-
-__version__ = "0.1.0"
 
 __all__ = [
     "ActivationSpec",

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import settings
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
@@ -17,6 +18,10 @@ from actsearch.store.engine import create_store_engine, libpq_url
 from actsearch.store.migrate import upgrade
 
 TEMPLATE = "migrated_template"
+
+# A busy machine is no fault of the code; pytest-timeout ends what hangs.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")

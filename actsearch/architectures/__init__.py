@@ -19,10 +19,10 @@ from actsearch.architectures.declaration import (
     Sites,
     architecture,
     architectures,
-    get_architecture,
 )
 from actsearch.architectures.description import describe, site_names
 from actsearch.architectures.initialisation import gain_of, initialise
+from actsearch.architectures.lookup import get_architecture
 from actsearch.architectures.resolution import resolve_parameters
 from actsearch.plugins import load_plugins
 

@@ -8,7 +8,6 @@ from typing import Protocol
 
 from torch import nn
 
-from actsearch.errors import NotFound
 from actsearch.schemas import ActivationSpec, ParameterInfo
 
 RELU = ActivationSpec(family="relu")
@@ -94,22 +93,3 @@ def architecture(
 def architectures() -> Mapping[str, Architecture]:
     """All declared architectures by name."""
     return dict(_ARCHITECTURES)
-
-
-def get_architecture(name: str | Architecture) -> Architecture:
-    """The architecture called `name`: a declared one, or `timm:<model>`; an architecture is given back as it is.
-
-    Raises:
-        NotFound: naming the known ones.
-        InvalidRequest: for a model of timm where timm cannot be imported.
-    """
-    if isinstance(name, Architecture):
-        return name
-    if name.startswith("timm:"):
-        from actsearch.architectures.timm_models import timm_architecture
-
-        return timm_architecture(name)
-    try:
-        return _ARCHITECTURES[name]
-    except KeyError:
-        raise NotFound("architecture", name, tuple(_ARCHITECTURES)) from None

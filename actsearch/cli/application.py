@@ -10,11 +10,11 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
-from actsearch import __version__
 from actsearch.cli import catalogue, demo, jobs, pareto, report, results, server
 from actsearch.cli.output import explain
 from actsearch.client.errors import InvalidRequestError
 from actsearch.errors import ActsearchError, InvalidRequest
+from actsearch.version import __version__
 
 USAGE, FAILURE = 2, 1
 

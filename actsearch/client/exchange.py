@@ -16,11 +16,11 @@ import httpx
 from pydantic import ValidationError
 from pydantic_core import to_json
 
-from actsearch import __version__
 from actsearch.client.calls import Answer, Call
 from actsearch.client.errors import MalformedAnswer, ServerUnreachable, refusal
 from actsearch.client.service import Service
 from actsearch.schemas import File
+from actsearch.version import __version__
 
 Result = TypeVar("Result")
 

@@ -10,12 +10,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-import actsearch
 from actsearch.activations import get_family, snippet
 from actsearch.report import words
 from actsearch.report.charts import CHARTS, picture
 from actsearch.report.findings import Findings, only_spec
 from actsearch.schemas import ActivationSpec, Trial
+from actsearch.version import __version__
 
 _COSTS = (
     ("parameters", "parameters"),
@@ -49,7 +49,7 @@ def report_page(findings: Findings) -> str:
             codes=_codes(findings.winner),
             request=json.dumps(findings.job.request.model_dump(mode="json", exclude_unset=True), indent=2),
             environment=_environment_of(findings.winner),
-            version=actsearch.__version__,
+            version=__version__,
             charts={name: Markup(drawn.decode()) for name, drawn in charts.items() if drawn is not None},  # noqa: S704 - ours
         )
     )

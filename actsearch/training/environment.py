@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-import actsearch
+from actsearch.version import __version__
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
@@ -18,7 +18,7 @@ _RESET_PEAK = "5"
 @cache
 def versions() -> dict[str, str]:
     """Versions of what a result depends on, by name."""
-    found = {"actsearch": actsearch.__version__, "torch": torch.__version__, "python": platform.python_version()}
+    found = {"actsearch": __version__, "torch": torch.__version__, "python": platform.python_version()}
     if torch.version.cuda is not None:
         found["cuda"] = torch.version.cuda
     return found

@@ -6,8 +6,8 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from sqlalchemy import Engine
 
-import actsearch
 from actsearch.settings import Settings
+from actsearch.version import __version__
 from actsearch_api import problems
 from actsearch_api.access import AccessLog, HeadAsGet
 from actsearch_api.catalogue import routes as catalogue
@@ -32,7 +32,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     Args:
         engine: of the trial store; closed by whoever made it.
     """
-    app = FastAPI(title="actsearch", version=actsearch.__version__, description=_DESCRIPTION)
+    app = FastAPI(title="actsearch", version=__version__, description=_DESCRIPTION)
     app.state.settings, app.state.engine = settings, engine
     problems.install(app)
     app.add_middleware(BodyGuard, limit=settings.max_request_bytes)

@@ -16,7 +16,7 @@ from actsearch.schemas import JobRequest, Pruner, Sampler
 from actsearch.schemas.samplers import SAMPLERS, AnySampler, samplers_that
 from actsearch.space import suggest
 from actsearch.study import make_pruner, make_sampler, prepare
-from actsearch.study.proposing.exhaustive import count_points
+from actsearch.study.checking.sampler_problems import count_points
 
 NUMBERS = {
     "training": {"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}, "weight_decay": {"low": 0, "high": 1}}

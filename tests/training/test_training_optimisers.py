@@ -55,3 +55,49 @@ def test_each_row_takes_the_steps_of_torch(name: str, cohort: list[Candidate], s
 
     expected = torch.stack([torch.cat(row).detach() for row in rows])
     torch.testing.assert_close(stacked, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("before", [0, 2])
+def test_the_rows_that_are_kept_go_on_as_if_nobody_had_left(name: str, before: int) -> None:
+    cohort = [
+        Candidate(RELU, rate, decay, momentum)
+        for rate, decay, momentum in ((0.1, 0.0, 0.9), (0.2, 0.3, 0.5), (0.05, 0.1, 0.0), (0.3, 0.0, 0.7))
+    ]
+    rows = torch.tensor([3, 1, 2])
+    generator = torch.Generator().manual_seed(before)
+    start = torch.randn(4, 6, dtype=torch.float64, generator=generator)
+    gradients = torch.randn(5, 4, 6, dtype=torch.float64, generator=generator)
+    whole, part = start.clone(), start.clone()
+    stays, shrinks = (stacked_optimiser(name, cohort, parameters, decayed=4) for parameters in (whole, part))
+
+    for gradient in gradients[:before]:
+        stays.step(whole, [gradient], 1.0)
+        shrinks.step(part, [gradient], 1.0)
+    shrinks.keep(rows)
+    part = part[rows]
+    for gradient in gradients[before:]:
+        stays.step(whole, [gradient], 0.5)
+        shrinks.step(part, [gradient[rows]], 0.5)
+
+    torch.testing.assert_close(part, whole[rows], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_a_cohort_in_which_one_decays_is_not_one_in_which_none_does(name: str) -> None:
+    still = torch.zeros(2, 3, dtype=torch.float64)
+    parameters = torch.ones(2, 3, dtype=torch.float64)
+    cohort = [Candidate(RELU, 0.1, 0.0, 0.0), Candidate(RELU, 0.1, 0.5, 0.0)]
+    stacked_optimiser(name, cohort, parameters, decayed=2).step(parameters, [still], 1.0)
+    assert parameters[0].tolist() == [1, 1, 1]
+    assert (parameters[1, :2] < 1).all()
+    assert parameters[1, 2] == 1
+
+
+@pytest.mark.parametrize(("size", "norm"), [(0.1, 0.1), (1.0, 1.0), (10.0, 1.0)])
+def test_only_long_gradients_are_shortened_each_row_by_itself(size: float, norm: float) -> None:
+    short = torch.full((1, 4), 1e-3, dtype=torch.float64)
+    long = torch.full((1, 4), size / 2, dtype=torch.float64)  # of norm `size`
+    found = torch.cat(clipped(torch.cat([long, short]).split([1, 3], dim=1), 1.0), dim=1)
+    assert torch.linalg.vector_norm(found[0]).item() == pytest.approx(norm, rel=1e-5)
+    torch.testing.assert_close(found[1:], short)

@@ -38,8 +38,8 @@ from actsearch.space import (
 from actsearch.study.checking.constraints import parameter_count
 from actsearch.study.checking.expressions import expression_problems
 from actsearch.study.checking.objectives import objective_problems, objectives_of
+from actsearch.study.checking.sampler_problems import discrete_space, sampler_problems
 from actsearch.study.checking.space_problems import listed_choices, space_problems
-from actsearch.study.proposing.exhaustive import discrete_space, sampler_problems
 from actsearch.tasks import Dataset, Task, get_task, load
 from actsearch.tasks import resolve_parameters as resolve_task_parameters
 
