@@ -23,19 +23,31 @@ def verdict_view(verdict: Verdict) -> RenderableType:
 
 def _finalists(verdict: Verdict) -> Table:
     costs = _cost_names([verdict.baseline, *verdict.finalists])
-    columns = ("trial", "activation", f"test {verdict.metric}", "on test data", "on validation data", *costs)
+    spread = (f"test {verdict.metric}", "median", "worst", *(("collapsed",) if _any_collapsed(verdict) else ()))
+    columns = ("trial", "activation", *spread, "failed", "on test data", "on validation data", *costs)
     table = new_table(*columns, caption=_caption(verdict))
-    first = verdict.finalists[0].test
-    mean = value_text(first.baseline) if first and first.against == "own" else ""
     baseline = verdict.baseline
     name = f"{activations_text(baseline.activations)} (baseline)"
-    add_row(table, baseline.trial, name, mean, "", "", *_costs(baseline, costs), style=BASELINE_STYLE)
+    results = _results(baseline, verdict)
+    add_row(table, baseline.trial, name, *results, "", "", *_costs(baseline, costs), style=BASELINE_STYLE)
     for finalist in verdict.finalists:
-        mean = value_text(finalist.test.candidate) if finalist.test else ""
         said = (_said(finalist.test), _said(finalist.validation))
-        row = (finalist.trial, activations_text(finalist.activations), mean, *said, *_costs(finalist, costs))
+        results = _results(finalist, verdict)
+        row = (finalist.trial, activations_text(finalist.activations), *results, *said, *_costs(finalist, costs))
         add_row(table, *row, style="bold" if finalist.trial == verdict.chosen else "")
     return table
+
+
+def _any_collapsed(verdict: Verdict) -> bool:
+    return any(found.collapsed > 0 for arm in (verdict.baseline, *verdict.finalists) for found in arm.results.values())
+
+
+def _results(arm: Arm, verdict: Verdict) -> list[str]:
+    """Mean, median and worst seed on test data, the share that collapsed if any did, and how many failed."""
+    found = arm.results.get("test")
+    values = [found.mean, found.median, found.worst] if found else [None] * 3
+    collapsed = [f"{100 * found.collapsed:.0f}%" if found else ""] if _any_collapsed(verdict) else []
+    return [*(value_text(value) for value in values), *collapsed, f"{arm.failed} of {arm.completed + arm.failed}"]
 
 
 def _said(difference: Difference | None) -> str:

@@ -57,7 +57,7 @@ class _Arm:
         fit = {
             place: outcome.metrics for place, outcome in self.outcomes.items() if _value(outcome, metric) is not None
         }
-        return Replicates(self.trial, fit, failed=len(self.outcomes) - len(fit))
+        return Replicates(self.trial, fit, frozenset(self.outcomes.keys() - fit.keys()))
 
 
 def confirm(prepared: PreparedJob, trainer: Trainer, found: Found, wanted: Confirmation) -> Confirmed:

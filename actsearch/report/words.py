@@ -16,9 +16,9 @@ def number(value: object) -> str:
     return f"{value:,.0f}" if isinstance(value, int | float) else str(value)
 
 
-def signed(value: float) -> str:
-    """With its sign: +0.021."""
-    return f"{value:+.4g}"
+def signed(value: float | None) -> str:
+    """With its sign: +0.021; a dash for nothing."""
+    return "–" if value is None else f"{value:+.4g}"
 
 
 def trial(found: Trial) -> str:

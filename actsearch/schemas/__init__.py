@@ -91,6 +91,7 @@ from actsearch.schemas.verdicts import (
     Finalist,
     Interval,
     Outcome,
+    SeedSpread,
     Verdict,
 )
 
@@ -158,6 +159,7 @@ __all__ = [
     "Scalar",
     "Schema",
     "SearchSpace",
+    "SeedSpread",
     "StopRule",
     "TaskChoice",
     "TaskInfo",

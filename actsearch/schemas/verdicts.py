@@ -66,6 +66,22 @@ class Interval(Schema):
     high: float
 
 
+class SeedSpread(Schema):
+    """An arm's results on one part of the data, over the seeds on which it finished.
+
+    Args:
+        worst: of the seeds, the worst value.
+        collapsed: the share of seeds far below the median (docs/verdict.md), in [0, 1].
+        seeds: how many finished.
+    """
+
+    mean: float
+    median: float
+    worst: float
+    collapsed: float
+    seeds: int
+
+
 class Difference(Schema):
     """A finalist compared with the baseline, seed by seed, on one part of the data; positive is better.
 
@@ -76,27 +92,34 @@ class Difference(Schema):
     Args:
         metric: what is compared, `validation_accuracy` or `test_accuracy`, say.
         against: the baseline with its `own` best settings, or as a `twin` with the finalist's.
-        pairs: seeds on which both completed.
-        baseline, candidate: means over them.
-        difference, sd: mean and standard deviation of the differences, turned so that positive is better.
-        interval: of the mean difference at the verdict's level, by Student's t.
+        pairs: seeds on which both finished.
+        failed, baseline_failed: seeds on which the finalist, or the baseline's arm, failed by itself. Each counts as
+            a loss larger than any difference.
+        baseline, candidate: means over `pairs`; null where there are none.
+        difference, median, sd: mean, median and standard deviation of the differences over `pairs`, turned so that
+            positive is better; null where fewer than two.
+        interval: of the mean difference at the verdict's level, by Student's t; null likewise.
         bootstrap: the same by the BCa bootstrap.
         p_t, p_wilcoxon, p_sign_flip: two-sided, of that one comparison.
-        p_corrected: what decides: the largest `p_t` and `p_sign_flip` of the comparisons with the baseline (1 where
-            they disagree in sign), corrected for the number of finalists (Holm).
+        p_corrected: what decides: the largest `p_t` and `p_sign_flip` of the comparisons with the baseline (where seeds
+            failed `p_sign_flip` alone, of signed ranks; 1 where the comparisons disagree in sign), corrected for the
+            number of finalists (Holm).
         wins, losses, ties: seeds on which the finalist was better, worse, equal.
     """
 
     metric: str
     against: Literal["own", "twin"]
     pairs: int
-    baseline: float
-    candidate: float
-    difference: float
-    sd: float
-    interval: Interval
+    failed: int
+    baseline_failed: int
+    baseline: float | None
+    candidate: float | None
+    difference: float | None
+    median: float | None
+    sd: float | None
+    interval: Interval | None
     bootstrap: Interval | None
-    p_t: float
+    p_t: float | None
     p_wilcoxon: float
     p_sign_flip: float
     p_corrected: float
@@ -113,7 +136,9 @@ class Arm(Schema):
     Args:
         trial_id, trial: the trial of the search that it stands for.
         parameters: what else was searched, by Optuna name.
-        completed, failed: replicates; a finalist that failed by itself on any seed is not called better.
+        completed, failed: replicates; a finalist that failed by itself on more seeds than the baseline is not called
+            better.
+        results: by part of the data, `validation` and `test`; empty where no seed finished.
         costs: means over its replicates: `parameters`, `seconds` of training, and latency, activation cost or INT8 drop
             where the job measures them.
     """
@@ -125,6 +150,7 @@ class Arm(Schema):
     parameters: dict[str, Scalar | None]
     completed: int
     failed: int
+    results: dict[Literal["validation", "test"], SeedSpread] = Field(default_factory=dict)
     costs: dict[str, float] = Field(default_factory=dict)
 
 
@@ -142,7 +168,8 @@ class Verdict(Schema):
         outcome: of the chosen finalist on the test part, which neither the search nor the choice has seen.
         words: the verdict in a sentence.
         chosen: number of the finalist's trial with the best mean on the validation part; None without finalists.
-        winner: number of the trial to use: `chosen` where it is better, else the baseline's.
+        winner: number of the trial to use: `chosen` where it is better, or where nothing is shown but the baseline
+            failed on more seeds; else the baseline's.
         level: confidence level of the intervals; 1 - level bounds the chance that any finalist on a part is called
             different while none is.
         seeds: the fresh seeds, in order of replicates.

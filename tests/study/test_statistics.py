@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from actsearch.schemas import Outcome
-from actsearch.study.judging.statistics import Look, compare, decide, holm, in_words, is_hopeless, plan_looks
+from actsearch.study.judging.looks import Look, is_hopeless, plan_looks
+from actsearch.study.judging.statistics import compare, decide, holm
+from actsearch.study.judging.words import in_words
 
 Sampler = Callable[[np.random.Generator, int], np.ndarray]
 
@@ -196,9 +198,9 @@ def test_a_constant_difference_is_certain_only_as_far_as_seeds_are_many() -> Non
     assert many.p == pytest.approx(2 / 2**10)
 
 
-@pytest.mark.parametrize(("a", "b"), [([1.0], [1.0]), ([1.0, 2.0], [1.0]), ([1.0, math.nan], [1.0, 2.0])])
+@pytest.mark.parametrize(("a", "b"), [([1.0], [1.0]), ([1.0, 2.0], [1.0]), ([1.0, math.inf], [1.0, 2.0])])
 def test_what_cannot_be_compared_is_refused(a: list[float], b: list[float]) -> None:
-    with pytest.raises(ValueError, match="compare needs"):
+    with pytest.raises(ValueError, match="compare (needs|takes)"):
         compare(a, b)
 
 
@@ -223,3 +225,24 @@ def test_words_say_why_nothing_is_shown_where_the_interval_would_have_shown_it()
     assert said[0].endswith("better on 3 of 3 seeds; 3 seeds are too few to show any)")
     assert said[1].endswith("better on 5 of 6 seeds; not enough, corrected for several comparisons and looks)")
     assert said[2].endswith("better on 3 of 6 seeds)")
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5])
+def test_failures_that_come_by_chance_show_no_difference(rate: float) -> None:
+    """A null: both arms fail independently at one rate and are equal otherwise."""
+    generator, runs = np.random.default_rng(7), 1000
+    wrong = 0
+    for _ in range(runs):
+        values = np.where(generator.random((2, 10)) < rate, np.nan, generator.normal(0.8, 0.02, (2, 10)))
+        found = compare(*values)
+        wrong += decide(found, found.p, 0.05) is not Outcome.no_difference
+    assert wrong / runs <= 0.05 + 2 * (0.05 * 0.95 / runs) ** 0.5
+
+
+def test_a_failure_counts_more_than_any_difference() -> None:
+    found = compare([0.9, 0.9, 0.9, np.nan], [0.1, 0.2, 0.3, 0.4])
+    assert list(found.scores) == [3, 2, 1, -4]
+    assert (found.pairs, found.seeds, found.candidate_failed, found.baseline_failed) == (3, 4, 1, 0)
+    assert found.leaning == pytest.approx(0.2)
+    both = compare([np.nan, 0.5, 0.6], [np.nan, 0.4, 0.4])
+    assert list(both.scores) == [0, 2, 3]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -36,11 +36,15 @@ def trial(number: int, family: str, value: float = 0.5, **parameters: float) -> 
     )
 
 
-def arm(number: int, values: np.ndarray, metric: str = "accuracy", failed: int = 0, **more: Any) -> Replicates:
+def arm(
+    number: int, values: np.ndarray, metric: str = "accuracy", failed: Collection[int] = (), **more: Any
+) -> Replicates:
     metrics: Mapping[int, Mapping[str, Any]] = {
-        seed: {f"validation_{metric}": float(v), f"test_{metric}": float(v), **more} for seed, v in enumerate(values)
+        seed: {f"validation_{metric}": float(v), f"test_{metric}": float(v), **more}
+        for seed, v in enumerate(values)
+        if seed not in failed
     }
-    return Replicates(trial(number, f"family{number}"), metrics, failed)
+    return Replicates(trial(number, f"family{number}"), metrics, frozenset(failed))
 
 
 NOISE = np.array([0.01, -0.02, 0.0, 0.015, -0.01, 0.02, -0.015, 0.005, 0.0, -0.005])
@@ -102,13 +106,85 @@ def test_halfway_a_finalist_must_beat_its_twin_as_clearly() -> None:
     assert (half.seeds, half.verdict.outcome) == (10, Outcome.no_difference)
 
 
-def test_a_finalist_that_failed_is_passed_over_and_never_better() -> None:
-    failing = judge(arm(0, 0.8 + NOISE[:9]), [Entrant(arm(1, 0.9 - NOISE[:9], failed=1))], range(10), ACCURACY, PLAN)
-    assert failing.verdict.outcome is Outcome.no_difference
-    assert "failed on 1 seed" in failing.verdict.words
+MANY = np.concatenate([NOISE, NOISE / 2, NOISE / 3])
+LONG = Confirmation(finalists=1, seeds=30, most_seeds=30, early_stop=False)
+
+
+def test_a_finalist_that_failed_more_often_is_passed_over_and_never_better() -> None:
+    failing = judge(arm(0, 0.8 + MANY), [Entrant(arm(1, 0.9 - MANY, failed=[3]))], range(30), ACCURACY, LONG).verdict
+    test = failing.finalists[0].test
+    assert test is not None
+    assert test.p_corrected < 0.001  # won on 29 of 30, and yet
+    assert (failing.outcome, failing.winner) == (Outcome.no_difference, 0)
+    assert "trained on 29 of 30 seeds, the baseline on 30 of 30" in failing.words
     sound = Entrant(arm(2, 0.85 + NOISE))
-    both = judge(arm(0, 0.8 + NOISE), [Entrant(arm(1, 0.9 - NOISE, failed=1)), sound], range(10), ACCURACY, PLAN)
+    both = judge(arm(0, 0.8 + NOISE), [Entrant(arm(1, 0.9 - NOISE, failed=[0])), sound], range(10), ACCURACY, PLAN)
     assert both.verdict.chosen == 2
+
+
+def test_a_baseline_that_fails_is_not_recommended() -> None:
+    """As seen: squared_relu completed 1 of 5 seeds, tanh 5 of 5."""
+    plan = Confirmation(finalists=1, seeds=5, most_seeds=5)
+    failing = arm(0, 0.9 + NOISE[:5], failed=[0, 1, 2, 4])
+    found = judge(failing, [Entrant(arm(1, 0.8 + NOISE[:5]))], range(5), ACCURACY, plan).verdict
+    assert found.outcome is Outcome.no_difference  # five seeds cannot show any, whatever they are
+    assert found.winner == 1
+    assert "use family1: trained on 5 of 5 seeds, the baseline on 1 of 5" in found.words
+    assert (found.baseline.failed, found.finalists[0].failed) == (4, 0)
+    assert found.finalists[0].test is not None
+    assert found.finalists[0].test.difference is None
+    assert found.finalists[0].results["test"].seeds == 5
+
+
+def test_a_baseline_that_always_fails_loses() -> None:
+    failing = arm(0, NOISE, failed=range(10))
+    found = judge(failing, [Entrant(arm(1, 0.8 + NOISE))], range(10), ACCURACY, PLAN).verdict
+    assert (found.outcome, found.winner) == (Outcome.better, 1)
+    assert "better: trained on 10 of 10 seeds, the baseline on 0 of 10" in found.words
+
+
+def test_a_baseline_that_fails_on_half_of_its_seeds_does_not_hide_behind_the_other_half() -> None:
+    half = arm(0, 0.95 + NOISE, failed=[0, 2, 4, 6, 8])
+    found = judge(half, [Entrant(arm(1, 0.93 + NOISE))], range(10), ACCURACY, PLAN).verdict
+    assert (found.outcome, found.winner) == (Outcome.no_difference, 1)
+    assert found.baseline.results["test"].mean > found.finalists[0].results["test"].mean
+
+
+def test_a_twin_that_diverges_on_the_finalists_settings_is_beaten() -> None:
+    twin = arm(2, 0.85 + NOISE, failed=range(10))
+    found = judge(arm(0, 0.8 + NOISE), [Entrant(arm(1, 0.9 - NOISE), twin)], range(10), ACCURACY, PLAN).verdict
+    assert (found.outcome, found.winner) == (Outcome.better, 1)
+    assert found.finalists[0].test is not None
+    assert found.finalists[0].test.against == "own"
+
+
+def test_a_twin_with_the_same_failures_is_not_beaten_by_them() -> None:
+    twin = arm(2, 0.9 - NOISE, failed=[1, 2])
+    found = judge(arm(0, 0.8 + NOISE), [Entrant(arm(1, 0.9 + NOISE, failed=[1, 2]), twin)], range(10), ACCURACY, PLAN)
+    assert found.verdict.outcome is Outcome.no_difference
+
+
+def test_what_a_mean_hides_is_told() -> None:
+    collapsing = 0.9 + NOISE / 4
+    collapsing[3] = 0.1
+    found = judge(arm(0, 0.85 + NOISE), [Entrant(arm(1, collapsing))], range(10), ACCURACY, PLAN).verdict
+    results = found.finalists[0].results["test"]
+    assert results.median == pytest.approx(np.median(collapsing))
+    assert (results.worst, results.collapsed, results.seeds) == (pytest.approx(0.1), pytest.approx(0.1), 10)
+    assert found.baseline.results["test"].collapsed == 0
+    assert "the median seed says otherwise: 5" in found.words
+
+
+def test_the_worst_seed_of_a_loss_is_the_largest() -> None:
+    found = judge(arm(0, 0.8 + NOISE, "loss"), [Entrant(arm(1, 0.7 + NOISE, "loss"))], range(10), LOSS, PLAN).verdict
+    assert found.baseline.results["test"].worst == pytest.approx(0.82)
+
+
+def test_giving_up_is_told_as_the_reason() -> None:
+    half = judge(arm(0, 0.8 + NOISE[:5]), [Entrant(arm(1, 0.8 + NOISE[:5]))], range(5), ACCURACY, PLAN)
+    assert half.seeds is None
+    assert "stopped after 5 seeds: no difference in sight" in half.verdict.words
+    assert "too few" not in half.verdict.words
 
 
 def test_costs_stand_beside_the_arms() -> None:

@@ -244,6 +244,6 @@ def _judged(connection: Connection, context: Context, results: Sequence[evaluati
 
 
 def _replicates(trial: Trial, results: Sequence[evaluations.Result]) -> Replicates:
-    own_fault = [r for r in results if r.state == "failed" and r.reason != FailureReason.lost]
+    own_fault = frozenset(r.replicate for r in results if r.state == "failed" and r.reason != FailureReason.lost)
     metrics = {r.replicate: r.metrics for r in results if r.state == "complete"}
-    return Replicates(trial, metrics, failed=len(own_fault))
+    return Replicates(trial, metrics, own_fault)

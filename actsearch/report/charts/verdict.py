@@ -34,6 +34,8 @@ def verdict(findings: Findings) -> Figure | None:
 
 
 def _interval(ax: Axes, part: Difference, row: float, marker: str, colour: str) -> None:
+    if part.difference is None or part.interval is None:  # too few seeds on which both finished
+        return
     low, high = part.difference - part.interval.low, part.interval.high - part.difference
     ax.errorbar(
         part.difference, row, xerr=[[low], [high]], fmt=marker, color=colour, capsize=3, markersize=5, linewidth=1.6

@@ -24,17 +24,10 @@ from actsearch.schemas import (
     Trial,
     Verdict,
 )
-from actsearch.study.judging.statistics import (
-    Comparison,
-    Look,
-    compare,
-    decide,
-    holm,
-    in_words,
-    is_hopeless,
-    is_open,
-    plan_looks,
-)
+from actsearch.study.judging.looks import Look, is_hopeless, is_open, plan_looks
+from actsearch.study.judging.spreads import spread
+from actsearch.study.judging.statistics import Comparison, compare, decide, holm
+from actsearch.study.judging.words import completion, in_words
 
 _COSTS = (
     "seconds",
@@ -58,7 +51,7 @@ class Replicates:
 
     trial: Trial
     metrics: Mapping[int, Mapping[str, Any]]
-    failed: int
+    failed: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -140,27 +133,28 @@ def judge(
         part: [_contest(one, baseline, f"{part}_{objective.metric}", sign, confirmation.level) for one in finalists]
         for part in ("validation", "test")
     }
+    gives_up = _gives_up(looks, place, [contest.p for contest in compared["test"] if contest is not None])
     judged = {
-        part: _differences(contests, finalists, f"{part}_{objective.metric}", look, confirmation.level)
+        part: _differences(contests, f"{part}_{objective.metric}", look, confirmation.level, gives_up=gives_up)
         for part, contests in compared.items()
     }
     arms = [
-        Finalist(**_arm(one.own), validation=validation, test=test)
+        Finalist(**_arm(one.own, objective.metric, sign), validation=validation, test=test)
         for one, validation, test in zip(finalists, judged["validation"], judged["test"], strict=True)
     ]
-    chosen = _chosen(arms, sign)
+    chosen, bar = _chosen(arms, sign), Arm(**_arm(baseline, objective.metric, sign))
     more = _next_seeds(looks, place, chosen, [contest.p for contest in compared["test"] if contest is not None])
     verdict = Verdict(
         outcome=chosen.test.outcome if chosen.test else Outcome.no_difference,
-        words=_sentence(chosen, baseline.trial),
+        words=_sentence(chosen, bar),
         chosen=chosen.trial,
-        winner=chosen.trial if chosen.test and chosen.test.outcome is Outcome.better else baseline.trial.number,
+        winner=_winner(chosen, bar).trial,
         metric=objective.metric,
         level=confirmation.level,
         alpha=look.alpha,
         seeds=list(seeds),
         ending=_ending(look, confirmation),
-        baseline=Arm(**_arm(baseline)),
+        baseline=bar,
         finalists=arms,
     )
     return Judgement(verdict, more)
@@ -178,19 +172,19 @@ def nothing_to_compare(baseline: Trial, objective: ObjectiveInfo, confirmation: 
         alpha=1 - confirmation.level,
         seeds=[],
         ending=Ending.nothing_to_compare,
-        baseline=Arm(**_arm(Replicates(baseline, {}, 0))),
+        baseline=Arm(**_arm(Replicates(baseline, {}), objective.metric, 1.0)),
         finalists=[],
     )
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """A comparison with one arm of the baseline; the means are over the seeds compared."""
+    """A comparison with one arm of the baseline; the means are over the seeds on which both finished."""
 
     against: Literal["own", "twin"]
     comparison: Comparison
-    baseline: float
-    candidate: float
+    baseline: float | None
+    candidate: float | None
 
 
 @dataclass(frozen=True)
@@ -198,7 +192,7 @@ class _Contest:
     """A finalist against the baseline, with one arm or two.
 
     Args:
-        nearest: the comparison with the difference nearer to a tie: what may be claimed when both are shown.
+        nearest: the comparison nearer to a tie: what may be claimed when both are shown.
         weakest: the one with the largest p value, which keeps them from being shown.
         p: the p value that decides; `p_early` at an early look.
     """
@@ -217,9 +211,9 @@ def _contest(entrant: Entrant, baseline: Replicates, metric: str, sign: float, l
     found = [pair for pair in pairs if pair is not None]
     if len(found) < len(pairs):
         return None
-    found.sort(key=lambda pair: pair.comparison.difference)
-    loses = all(pair.comparison.difference < 0 for pair in found)
-    agree = loses or all(pair.comparison.difference > 0 for pair in found)
+    found.sort(key=_lead)
+    loses = all(pair.comparison.leaning < 0 for pair in found)
+    agree = loses or all(pair.comparison.leaning > 0 for pair in found)
     # Better (or worse) than both arms: the union of the hypotheses to reject, so the largest p decides, uncorrected.
     weakest = max(found, key=lambda pair: pair.comparison.p)
     early = max(pair.comparison.p_early for pair in found)
@@ -227,42 +221,54 @@ def _contest(entrant: Entrant, baseline: Replicates, metric: str, sign: float, l
     return _Contest(nearest, weakest, *((weakest.comparison.p, early) if agree else (1.0, 1.0)))
 
 
+def _lead(pair: _Pair) -> tuple[int, float]:
+    """How far the finalist is ahead: by who failed more, then by the difference."""
+    found = pair.comparison
+    ahead = found.baseline_failed - found.candidate_failed
+    return ahead, found.leaning if found.difference is None else found.difference
+
+
 def _pair(
     against: Literal["own", "twin"], one: Replicates, other: Replicates, *, metric: str, sign: float, level: float
 ) -> _Pair | None:
-    """The comparison over the seeds on which both have a finite metric; None where these are fewer than two."""
+    """Compares over the seeds on which both finished or failed by themselves; None where these are fewer than 2."""
     ours, theirs = _values(one, metric), _values(other, metric)
     shared = sorted(ours.keys() & theirs.keys())
     if len(shared) < 2:
         return None
     a, b = [ours[seed] for seed in shared], [theirs[seed] for seed in shared]
     comparison = compare([sign * value for value in a], [sign * value for value in b], level=level)
-    return _Pair(against, comparison, baseline=fmean(b), candidate=fmean(a))
+    both = [(x, y) for x, y in zip(a, b, strict=True) if not math.isnan(x + y)]
+    means = [fmean(side) for side in zip(*both, strict=True)] if both else [None, None]
+    return _Pair(against, comparison, candidate=means[0], baseline=means[1])
 
 
 def _values(one: Replicates, metric: str) -> dict[int, float]:
+    """By seed; NaN where training failed by itself or ended in a value that is not finite."""
     found = {replicate: metrics.get(metric) for replicate, metrics in one.metrics.items()}
-    return {r: float(value) for r, value in found.items() if isinstance(value, int | float) and math.isfinite(value)}
+    values = {r: float(v) for r, v in found.items() if isinstance(v, int | float)}
+    finished = {r: v if math.isfinite(v) else math.nan for r, v in values.items()}
+    return finished | dict.fromkeys(one.failed, math.nan)
 
 
 def _differences(
-    contests: Sequence[_Contest | None], finalists: Sequence[Entrant], metric: str, look: Look, level: float
+    contests: Sequence[_Contest | None], metric: str, look: Look, level: float, *, gives_up: bool
 ) -> list[Difference | None]:
     # A finalist without a comparison still counts for the correction: it was one of those that might have won.
     deciding = [1.0 if one is None else one.p_early if look.early else one.p for one in contests]
     corrected = holm(deciding)
     return [
-        None if contest is None else _difference(contest, p, one.own, metric=metric, alpha=look.alpha, level=level)
-        for contest, p, one in zip(contests, corrected, finalists, strict=True)
+        None
+        if contest is None
+        else _difference(contest, p, metric=metric, alpha=look.alpha, level=level, gives_up=gives_up)
+        for contest, p in zip(contests, corrected, strict=True)
     ]
 
 
 def _difference(
-    contest: _Contest, corrected: float, one: Replicates, *, metric: str, alpha: float, level: float
+    contest: _Contest, corrected: float, *, metric: str, alpha: float, level: float, gives_up: bool
 ) -> Difference:
     outcome = decide(contest.nearest.comparison, corrected, alpha)
-    if one.failed and outcome is Outcome.better:
-        outcome = Outcome.no_difference  # on the seeds that are missing it was worse than any
     pair = contest.nearest if outcome is not Outcome.no_difference else contest.weakest
     found = pair.comparison
     unit = metric.removeprefix("validation_").removeprefix("test_")
@@ -270,11 +276,14 @@ def _difference(
         metric=metric,
         against=pair.against,
         pairs=found.pairs,
+        failed=found.candidate_failed,
+        baseline_failed=found.baseline_failed,
         baseline=pair.baseline,
         candidate=pair.candidate,
         difference=found.difference,
+        median=found.median,
         sd=found.sd,
-        interval=Interval(low=found.interval[0], high=found.interval[1]),
+        interval=None if found.interval is None else Interval(low=found.interval[0], high=found.interval[1]),
         bootstrap=None if found.bootstrap is None else Interval(low=found.bootstrap[0], high=found.bootstrap[1]),
         p_t=found.p_t,
         p_wilcoxon=found.p_wilcoxon,
@@ -284,26 +293,44 @@ def _difference(
         losses=found.losses,
         ties=found.ties,
         outcome=outcome,
-        words=in_words(found, outcome, unit, level),
+        words=in_words(found, outcome, unit, level, gave_up=gives_up),
     )
 
 
 def _chosen(arms: Sequence[Finalist], sign: float) -> Finalist:
-    """The finalist with the best mean on the validation part; those that never failed come first."""
+    """The finalist with the best mean on the validation part; those that failed on fewer seeds come first."""
 
-    def merit(arm: Finalist) -> tuple[bool, float]:
-        return not arm.failed, sign * arm.validation.candidate if arm.validation else -math.inf
+    def merit(arm: Finalist) -> tuple[int, float]:
+        found = arm.results.get("validation")
+        return -arm.failed, -math.inf if found is None else sign * found.mean
 
     return max(arms, key=merit)
+
+
+def _winner(chosen: Finalist, baseline: Arm) -> Arm:
+    """The arm to use: what is better, else the baseline unless it failed on more seeds than the chosen finalist."""
+    if chosen.test is None or chosen.test.outcome is Outcome.worse:
+        return baseline if baseline.completed or not chosen.completed else chosen
+    return chosen if chosen.test.outcome is Outcome.better or baseline.failed > chosen.failed else baseline
 
 
 def _next_seeds(looks: Sequence[Look], place: int, chosen: Finalist, tests: Sequence[float]) -> int | None:
     """Seeds of the next look, or None when the answer is clear or no look is left."""
     if place == len(looks) - 1 or (chosen.test and chosen.test.outcome is not Outcome.no_difference):
         return None
-    planned = next(i for i, look in enumerate(looks) if look.alpha == max(one.alpha for one in looks))
-    goes_on = not is_hopeless(tests) if place < planned else is_open(tests)
-    return looks[place + 1].seeds if goes_on else None
+    if place < _planned(looks):
+        return None if _gives_up(looks, place, tests) else looks[place + 1].seeds
+    return looks[place + 1].seeds if is_open(tests) else None
+
+
+def _planned(looks: Sequence[Look]) -> int:
+    """The place of the look at the planned number of seeds: the one with the largest share of the level."""
+    return max(range(len(looks)), key=lambda place: looks[place].alpha)
+
+
+def _gives_up(looks: Sequence[Look], place: int, tests: Sequence[float]) -> bool:
+    """Whether a look before the planned one ends it, as no difference is in sight."""
+    return place < _planned(looks) and is_hopeless(tests)
 
 
 def _ending(look: Look, confirmation: Confirmation) -> Ending:
@@ -312,18 +339,22 @@ def _ending(look: Look, confirmation: Confirmation) -> Ending:
     return Ending.planned if look.seeds == confirmation.seeds else Ending.extended
 
 
-def _sentence(chosen: Finalist, baseline: Trial) -> str:
+def _sentence(chosen: Finalist, baseline: Arm) -> str:
     name = f"{chosen.family} (trial {chosen.trial})"
     if chosen.test is None:
-        return f"no difference shown: {name} and {baseline.family} share fewer than two seeds on which both completed"
-    words = f"{name} against {baseline.family} on test data: {chosen.test.words}"
-    if chosen.failed:
-        words += f"; {chosen.family} failed on {chosen.failed} seed{'s' if chosen.failed > 1 else ''}"
+        return f"no difference shown: {name} and {baseline.family} share fewer than two seeds that can be compared"
+    twin = " at the same settings" if chosen.test.against == "twin" else ""
+    words = f"{name} against {baseline.family}{twin} on test data: {chosen.test.words}"
+    if _winner(chosen, baseline) is chosen and chosen.test.outcome is Outcome.no_difference:
+        seeds = chosen.completed + chosen.failed
+        words += f"; use {chosen.family}: {completion(seeds, chosen.failed, baseline.failed)}"
     return words
 
 
-def _arm(one: Replicates) -> dict[str, Any]:
+def _arm(one: Replicates, metric: str, sign: float) -> dict[str, Any]:
     trial = one.trial
+    parts = {part: _values(one, f"{part}_{metric}").values() for part in ("validation", "test")}
+    spreads = {part: spread(values, sign) for part, values in parts.items()}
     return {
         "trial_id": trial.id,
         "trial": trial.number,
@@ -331,7 +362,8 @@ def _arm(one: Replicates) -> dict[str, Any]:
         "activations": trial.activations,
         "parameters": trial.parameters,
         "completed": len(one.metrics),
-        "failed": one.failed,
+        "failed": len(one.failed),
+        "results": {part: found for part, found in spreads.items() if found is not None},
         "costs": _costs(list(one.metrics.values())),
     }
 
