@@ -15,7 +15,7 @@ from actsearch.study.judging.verdict import Entrant, Replicates, judge, looks_of
 ACCURACY = ObjectiveInfo(metric="accuracy", direction=Direction.maximize)
 LOSS = ObjectiveInfo(metric="loss", direction=Direction.minimize)
 PLAN = Confirmation(finalists=1, seeds=10, most_seeds=15)
-NONE = 0  # no replicate failed
+NONE: frozenset[int] = frozenset()  # no replicate failed
 NOISE = np.array([0.01, -0.02, 0.0, 0.015, -0.01, 0.02, -0.015, 0.005, 0.0, -0.005])
 GAIN = np.array([0.05, 0.06, 0.04, 0.055, 0.045, 0.05, 0.06, 0.04, 0.05, 0.05])
 """Clear at every look."""
@@ -92,13 +92,13 @@ def test_the_choice_is_by_validation_and_the_verdict_by_test_data() -> None:
     def arms(number: int, validation: np.ndarray, test: np.ndarray) -> Replicates:
         pairs = zip(validation, test, strict=True)
         metrics = {i: {"validation_accuracy": float(v), "test_accuracy": float(t)} for i, (v, t) in enumerate(pairs)}
-        return Replicates(trial(number, f"family{number}"), metrics, NONE)
+        return Replicates(trial(number, f"family{number}"), metrics, 0)
 
     baseline = arms(0, 0.8 + NOISE, 0.8 + NOISE)
     chosen = Entrant(arms(1, 0.95 - NOISE, 0.7 - NOISE))
     passed_over = Entrant(arms(2, 0.85 - NOISE, 0.99 - NOISE))
     found = judge(baseline, [passed_over, chosen], range(10), ACCURACY, PLAN).verdict
-    assert (found.chosen, found.outcome, found.winner) == (1, Outcome.worse, NONE)
+    assert (found.chosen, found.outcome, found.winner) == (1, Outcome.worse, 0)
     assert [one.trial for one in found.finalists] == [2, 1]
     parts = [(one.validation.difference, one.test.difference) for one in found.finalists if one.validation and one.test]
     assert parts == [pytest.approx((0.05, 0.19), abs=0.01), pytest.approx((0.15, -0.1), abs=0.01)]
@@ -113,7 +113,7 @@ def test_less_is_better_in_the_choice_too() -> None:
 @pytest.mark.parametrize("shared", [0, 1, 2])
 def test_two_shared_seeds_are_a_comparison_and_fewer_are_none(shared: int) -> None:
     everything = arm(0, 0.8 + NOISE)
-    few = Replicates(trial(1, "elu"), {seed: everything.metrics[seed] for seed in range(shared)}, NONE)
+    few = Replicates(trial(1, "elu"), {seed: everything.metrics[seed] for seed in range(shared)}, 0)
     for entrant in (Entrant(few), Entrant(arm(1, 0.9 + NOISE), twin=few)):
         verdict = judge(everything, [entrant], range(10), ACCURACY, PLAN).verdict
         assert (verdict.finalists[0].test is None) == (shared < 2)
@@ -151,11 +151,11 @@ def test_a_search_without_finalists_has_a_verdict_too() -> None:
     found = nothing_to_compare(trial(4, "relu"), ACCURACY, Confirmation(level=0.9))
     assert (found.outcome, found.winner, found.chosen) == (Outcome.no_difference, 4, None)
     assert (found.alpha, found.level, found.seeds, found.finalists) == (pytest.approx(0.1), 0.9, [], [])
-    assert (found.baseline.completed, found.baseline.failed) == (0, NONE)
+    assert (found.baseline.completed, found.baseline.failed) == (0, 0)
 
 
 def test_costs_are_means_over_what_was_measured() -> None:
     measured = [{"seconds": 1.0, "parameters": True, "int8_drop": float("nan")}, {"seconds": 3.0}, {}]
-    one = Replicates(trial(1, "elu"), dict(enumerate(measured)), NONE)
+    one = Replicates(trial(1, "elu"), dict(enumerate(measured)), 0)
     verdict = judge(one, [Entrant(arm(1, 0.9 + NOISE))], range(10), ACCURACY, PLAN).verdict
     assert verdict.baseline.costs == {"seconds": 2.0}

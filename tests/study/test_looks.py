@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actsearch.study.judging.statistics import Look, is_hopeless, is_open, plan_looks
+from actsearch.study.judging.looks import Look, is_hopeless, is_open, plan_looks
 
 
 def test_a_look_halfway_ends_it_only_without_hope_and_an_extension_begins_only_with_some() -> None:

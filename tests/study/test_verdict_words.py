@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from actsearch.schemas import Outcome
-from actsearch.study.judging.statistics import compare, in_words
+from actsearch.study.judging.statistics import compare
+from actsearch.study.judging.words import in_words
 
 
 @pytest.mark.parametrize(
