@@ -14,6 +14,25 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+
+_LISTED = 12
+
+
+def unknown(kind: str, name: str, allowed: Sequence[str] = ()) -> str:
+    """What to say of a name that is not among those allowed: `there is no family 'gelo'; did you mean gelu?`
+
+    Args:
+        kind: what the name is of: `family`, `task` ...
+        name: what was given.
+        allowed: the names that exist; up to 12 of them are listed, the first ones where there are more.
+    """
+    near = get_close_matches(name, allowed, n=3, cutoff=0.7)
+    meant = f"; did you mean {' or '.join(near)}?" if near else ""
+    listed = ", ".join(allowed[:_LISTED]) + (f", ... ({len(allowed)} in all)" if len(allowed) > _LISTED else "")
+    return f"there is no {kind} {name!r}{meant}" + (
+        f"{'' if meant else ';'} choose one of: {listed}" if allowed else ""
+    )
 
 
 class ActsearchError(Exception):
@@ -26,7 +45,7 @@ class FieldProblem:
 
     Args:
         field: path of the field, dotted (`space.families.0.family`).
-        message: what is wrong and how to mend it.
+        message: what is wrong and how to fix it.
         allowed: the values that would be accepted, where they can be listed.
     """
 
@@ -48,8 +67,7 @@ class NotFound(ActsearchError):
 
     def __init__(self, kind: str, name: str, allowed: Sequence[str] = ()) -> None:
         self.kind, self.name, self.allowed = kind, name, tuple(allowed)
-        known = f"; known: {', '.join(self.allowed)}" if self.allowed else ""
-        super().__init__(f"no {kind} {name!r}{known}")
+        super().__init__(unknown(kind, name, self.allowed))
 
 
 class IllegalTransition(ActsearchError):

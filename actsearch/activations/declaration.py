@@ -27,8 +27,8 @@ class Parameter:
         learnable: may be trained with the weights.
         description: one line for docs and the API.
         searched: offered to the sampler; False for the coefficients of learned shapes, which only training moves.
-        whole: takes whole numbers only.
-        needs: another hyperparameter, a whole number, and its least value for this one to be in use: a spline of five
+        whole: takes integers only.
+        needs: another hyperparameter, an integer, and its least value for this one to be in use: a spline of five
             knots has no sixth height.
     """
 
@@ -140,7 +140,7 @@ def family(
 
     Raises:
         ValueError: if the name is taken or no lowercase word, if the hyperparameters are not the function's arguments
-            after `x`, if one has a default out of its range, or needs one that is no whole number.
+            after `x`, if one has a default out of its range, or needs one that is not an integer.
     """
 
     def register(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -179,7 +179,9 @@ def _check(declared: Family) -> None:
         if not p.low <= p.default <= p.high or (p.log and p.low <= 0):
             raise ValueError(f"family {name!r}: {parameter} must have low <= default <= high, and low > 0 where log")
         if p.needs is not None and not getattr(declared.parameters.get(p.needs[0]), "whole", False):
-            raise ValueError(f"family {name!r}: {parameter} needs {p.needs[0]}, which is no whole number of it")
+            raise ValueError(
+                f"family {name!r}: {parameter} needs {p.needs[0]}, which is not one of its integer hyperparameters"
+            )
 
 
 def _check_arguments(declared: Family) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from actsearch.activations.declaration import Family, families
 from actsearch.activations.expressions.family import EXPRESSION, family_of
-from actsearch.errors import FieldProblem, InvalidRequest
+from actsearch.errors import FieldProblem, InvalidRequest, unknown
 from actsearch.schemas import ActivationSpec
 
 
@@ -17,7 +17,7 @@ def resolve(spec: ActivationSpec) -> ActivationSpec:
 
     Raises:
         InvalidRequest: for an unknown family or parameter, one that is not in use (`Family.used`), a value out of its
-            declared range or with a fraction where a whole number is meant, `learned` asked of a family without
+            declared range or with a fraction where a integer is required, `learned` asked of a family without
             learnable parameters, or an expression that is none; fields are relative to the spec (`parameters.slope`).
     """
     _check_family(spec)
@@ -38,10 +38,10 @@ def resolve(spec: ActivationSpec) -> ActivationSpec:
 def _check_family(spec: ActivationSpec) -> None:
     if spec.family == EXPRESSION:
         if spec.expression is None:
-            raise InvalidRequest(FieldProblem("expression", "say which, such as max(x, 0) * sigmoid(beta * x)"))
+            raise InvalidRequest(FieldProblem("expression", "required, for example max(x, 0) * sigmoid(beta * x)"))
     elif spec.family not in families():
-        message = f"there is no family {spec.family!r}; choose one of `allowed`"
-        raise InvalidRequest(FieldProblem("family", message, (*families(), EXPRESSION)))
+        known = (*families(), EXPRESSION)
+        raise InvalidRequest(FieldProblem("family", unknown("family", spec.family, known), known))
     elif spec.expression is not None:
         raise InvalidRequest(FieldProblem("expression", f"only the family {EXPRESSION!r} takes one; leave it out"))
 
@@ -67,7 +67,7 @@ def _problems(spec: ActivationSpec, declared: Family) -> Iterator[FieldProblem]:
             )
             yield FieldProblem(f"parameters.{name}", message)
         elif parameter.whole and value != int(value):
-            yield FieldProblem(f"parameters.{name}", f"{value:g} is no whole number; {name} takes 5, say, but not 5.5")
+            yield FieldProblem(f"parameters.{name}", f"{name} must be an integer, not {value:g}")
         elif parameter.needs is not None and name not in used:
             other, least = parameter.needs
             yield FieldProblem(f"parameters.{name}", f"{name} is in use only with {other} >= {least}; leave it out")

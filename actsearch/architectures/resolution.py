@@ -12,7 +12,7 @@ from actsearch.schemas import ParameterInfo, Scalar
 def resolve_parameters(architecture: Architecture, parameters: Mapping[str, Scalar]) -> dict[str, Scalar]:
     """An architecture's parameters, complete: what was given, checked, and defaults for the rest.
 
-    A whole number may stand for a float and a float without fraction for a whole number (samplers and JSON blur them).
+    An integer may stand for a float, and a float without a fraction for an integer (samplers and JSON blur them).
 
     Raises:
         InvalidRequest: naming every parameter that is unknown, of the wrong type or out of range.
@@ -46,7 +46,7 @@ def _complaint(info: ParameterInfo, value: Scalar) -> str | None:
     if isinstance(value, bool | str):
         return f"{value!r} is not a number"
     if info.type == "int" and value != int(value):
-        return f"{value:g} is not a whole number"
+        return f"must be an integer, not {value:g}"
     below, above = info.low is not None and value < info.low, info.high is not None and value > info.high
     return f"{value:g} is out of range" if below or above else None
 
@@ -58,7 +58,7 @@ def _allowed(info: ParameterInfo) -> tuple[str, ...]:
         return ("true", "false")
     low, high = ("" if end is None else format(end, "g") for end in (info.low, info.high))
     ends = f"{low} to {high}"
-    return (f"{ends}, whole numbers" if info.type == "int" else ends,)
+    return (f"{ends}, integers" if info.type == "int" else ends,)
 
 
 def _typed(info: ParameterInfo, value: Scalar) -> Scalar:

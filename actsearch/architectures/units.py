@@ -61,7 +61,7 @@ _SIZES = (
         name="match_size",
         type="bool",
         default=True,
-        description="fewer units where they are not plain, so that the weights stay about as many",
+        description="narrows units that are not plain to keep the parameter count",
     ),
 )
 _ALONG_ANY_AXIS = ("plain", "glu", "maxout", "crelu", "gabor", "polynorm")

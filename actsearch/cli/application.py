@@ -45,7 +45,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Find the right activation function for a network, and prove it.",
-    epilog="The service is looked for at ACTSEARCH_URL. Exit codes: 0 fine, 1 failed, 2 wrong use.",
+    epilog="Uses the service at ACTSEARCH_URL. Exit codes: 0 success, 1 failure, 2 usage error.",
 )
 
 

@@ -20,7 +20,8 @@ def activations(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Show this family, with a plot.")] = None,
     *,
     parameter: Annotated[
-        list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Not the default; repeatable.")
+        list[str] | None,
+        typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Set NAME=VALUE; may be repeated."),
     ] = None,
     expression: Annotated[
         str | None, typer.Option(help="Show a function written out: `max(x, 0) * sigmoid(beta * x)`.")
@@ -79,7 +80,8 @@ def tasks(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Show this task; own data: `data:<path>`.")] = None,
     *,
     parameter: Annotated[
-        list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Set it; may be repeated.")
+        list[str] | None,
+        typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Set NAME=VALUE; may be repeated."),
     ] = None,
     as_json: AsJson = False,
     url: Url = None,

@@ -81,7 +81,7 @@ def _search(client: Client, stack: Stack) -> None:
     families = {trial.family for job in jobs for trial in job.trials() if trial.family}
     wrong = shortcomings([job.snapshot for job in jobs], families)
     if wrong:
-        raise DemoFailed("\n".join(["the demo did not go as it should:", *(f"  {text}" for text in wrong)]))
+        raise DemoFailed("\n".join(["the demo did not show what it should:", *(f"  {text}" for text in wrong)]))
     trials = sum(job.progress.finished for job in jobs)
     typer.echo(f"\n{trials} trials over {len(families)} families of activations")
 

@@ -36,19 +36,21 @@ def submit(
     architecture: Annotated[str | None, typer.Option(help="Network: see `actsearch architectures`.")] = None,
     families: Annotated[str | None, typer.Option(help="Activations: `relu,gelu,...` or `all`.")] = None,
     trials: Annotated[int | None, typer.Option(help="Budget: trials to finish.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the data a trial.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data per trial.")] = None,
     learning_rate: Annotated[
-        str | None, typer.Option(metavar="NUMBER|LOW..HIGH", help="Fixed, or searched on a log scale.")
+        str | None, typer.Option(metavar="NUMBER|LOW..HIGH", help="A fixed value, or a range to search on a log scale.")
     ] = None,
-    sampler: Annotated[str | None, typer.Option(help="`tpe`, `random` or `gp`.")] = None,
-    pruner: Annotated[str | None, typer.Option(help="`none`, `median` or `hyperband`.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="`auto`, `shape`, `tpe`, `gp`, `random` ...")] = None,
+    pruner: Annotated[str | None, typer.Option(help="`auto`, `none`, `hyperband`, `median` ...")] = None,
     optimizer: Annotated[str | None, typer.Option(help="`adamw`, `adam` or `sgd`.")] = None,
     precision: Annotated[str | None, typer.Option(help="`float32` or `bfloat16` (mixed).")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the sampler; one device then.")] = None,
-    priority: Annotated[int | None, typer.Option(help="Higher runs first.")] = None,
-    parallelism: Annotated[int | None, typer.Option(help="Devices that may work on it at once.")] = None,
-    name: Annotated[str | None, typer.Option(help="A label for people.")] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,
+    seed: Annotated[
+        int | None, typer.Option(help="Sampler seed; runs on one device so the search can be repeated.")
+    ] = None,
+    priority: Annotated[int | None, typer.Option(help="Jobs of higher priority run first.")] = None,
+    parallelism: Annotated[int | None, typer.Option(help="Most devices that may work on it at once.")] = None,
+    name: Annotated[str | None, typer.Option(help="A name to find it by.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow the job until it ends.")] = False,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
@@ -81,12 +83,12 @@ def submit(
 
 
 def jobs(
-    state: Annotated[JobState | None, typer.Option(help="Only those in this state.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="The most to list.")] = 20,
+    state: Annotated[JobState | None, typer.Option(help="List only those in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="List at most this many.")] = 20,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """List jobs, the newest first."""
+    """List jobs, newest first."""
     with Client(url) as client:
         listed = [job.snapshot for job in islice(client.jobs(state), limit)]
     if as_json:
@@ -120,7 +122,7 @@ def show(
 
 
 def cancel(job: JobId, as_json: AsJson = False, url: Url = None) -> None:
-    """Stop a job for good; its running trials end at their next rung."""
+    """Cancel a job; its running trials end at their next rung."""
     with Client(url) as client:
         cancelled = find_job(client, job).cancel()
     if as_json:

@@ -25,7 +25,7 @@ def say(message: str) -> None:
 
 
 def explain(error: Exception | str) -> None:
-    """Say what went wrong and how to mend it."""
+    """Say what went wrong and how to fix it."""
     first, *rest = str(error).splitlines() or [type(error).__name__]
     typer.echo(typer.style("error: ", fg="red", bold=True) + first, err=True)
     for line in rest:

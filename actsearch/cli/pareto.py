@@ -15,7 +15,7 @@ from actsearch.schemas import ParetoFront
 
 
 def pareto(job: JobId, as_json: AsJson = False, url: Url = None) -> None:
-    """Show the trials that no other one beats in every objective."""
+    """Show the Pareto front: the trials that no other trial beats in every objective."""
     with Client(url) as client:
         found = find_job(client, job)
         front = found.pareto()

@@ -22,7 +22,7 @@ def report(
     charts: Annotated[Path | None, typer.Option(help="Directory for every chart as SVG and PNG.")] = None,
     url: Url = None,
 ) -> None:
-    """Write a job's report: one HTML page with all in it."""
+    """Write a job's report: a single self-contained HTML page."""
     with Client(url) as client:
         found = find_job(client, job)
         path = output or Path(f"actsearch-{short_id(found.id)}.html")

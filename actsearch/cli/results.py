@@ -33,11 +33,11 @@ def rank(
     by: Annotated[
         By, typer.Option(help="Rank families or activations by their best trial, or single trials.")
     ] = By.family,
-    top: Annotated[int, typer.Option(min=1, max=1000, help="The most entries.")] = 20,
+    top: Annotated[int, typer.Option(min=1, max=1000, help="Show at most this many.")] = 20,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Rank what a job has found, with the baseline's place."""
+    """Rank a job's trials, activations or families, with the baseline's place."""
     with Client(url) as client:
         found = find_job(client, job)
         ranking = _ranking(found, by, top)
@@ -68,7 +68,7 @@ def importances(job: JobId, as_json: AsJson = False, url: Url = None) -> None:
 def leaderboard(
     task: Annotated[str, typer.Argument(help="Data set: see `actsearch tasks`.")],
     architecture: Annotated[str, typer.Option(help="Network: see `actsearch architectures`.")] = "mlp",
-    top: Annotated[int, typer.Option(min=1, max=1000, help="The most entries.")] = 20,
+    top: Annotated[int, typer.Option(min=1, max=1000, help="Show at most this many.")] = 20,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
@@ -84,10 +84,10 @@ def leaderboard(
 def trials(
     *,
     job: JobId,
-    state: Annotated[TrialState | None, typer.Option(help="Only those in this state.")] = None,
-    family: Annotated[str | None, typer.Option(help="Only those of this family.")] = None,
-    sort: Annotated[Sort, typer.Option(help="Order; `-` is descending.")] = "number",
-    limit: Annotated[int, typer.Option(min=1, help="The most to list.")] = 50,
+    state: Annotated[TrialState | None, typer.Option(help="List only those in this state.")] = None,
+    family: Annotated[str | None, typer.Option(help="List only those of this family.")] = None,
+    sort: Annotated[Sort, typer.Option(help="Sort by this; a leading `-` means descending.")] = "number",
+    limit: Annotated[int, typer.Option(min=1, help="List at most this many.")] = 50,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:

@@ -27,7 +27,7 @@ def serve(host: Host = None, port: Port = None, data_dir: DataDir = None) -> Non
 
 
 def worker(devices: Devices = None, data_dir: DataDir = None) -> None:
-    """Run a worker; Ctrl-C or SIGTERM lets it finish what it is at."""
+    """Run a worker; on Ctrl-C or SIGTERM it finishes the current cohort, then ends."""
     with needs_extras():
         from actsearch_workers.main import run_worker
     run_worker(given_settings(devices=devices, data_dir=data_dir))
@@ -51,7 +51,7 @@ def up(host: Host = None, port: Port = None, devices: Devices = None, data_dir: 
 
 @database.command()
 def upgrade(data_dir: DataDir = None) -> None:
-    """Create or upgrade the tables; changes nothing where there is nothing to do."""
+    """Create or upgrade the tables; does nothing if they are up to date."""
     with needs_extras():
         from actsearch.store import database_url, describe
         from actsearch.store import upgrade as upgrade_tables

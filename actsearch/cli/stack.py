@@ -76,7 +76,7 @@ class Stack:
             time.sleep(STEP)
 
     def stop(self) -> None:
-        """Have all parts finish what they are at and end; what takes longer than the drain timeout is killed."""
+        """Have all parts finish their current work and end; what takes longer than the drain timeout is killed."""
         for process in self._processes.values():
             process.terminate()
         end = time.monotonic() + self._settings.drain_timeout + STOP_MARGIN

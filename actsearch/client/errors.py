@@ -117,5 +117,6 @@ def _problem(response: httpx.Response) -> Problem:
 
 
 def _line(error: ProblemField) -> str:
-    allowed = f" (allowed: {', '.join(error.allowed)})" if error.allowed else ""
+    told = "choose one of:" in error.message
+    allowed = f" (allowed: {', '.join(error.allowed)})" if error.allowed and not told else ""
     return f"  {error.field}: {error.message}{allowed}"

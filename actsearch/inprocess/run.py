@@ -128,7 +128,7 @@ def _searched(
     on_trial: Callable[[LocalTrial], None] | None,
 ) -> SearchResult:
     if request.space.constraints.max_parameters is not None:
-        message = "your own network has no searched size; leave it out"
+        message = "not supported: your network's size is fixed; leave it out"
         raise InvalidRequest(FieldProblem("space.constraints.max_parameters", message))
     architecture = network.architecture(dataset.input_kind)
     prepared = prepare_on(request, task, architecture, dataset)

@@ -13,7 +13,7 @@ ReportFormat = Literal["html", "svg", "png"]
 
 
 class File(Schema):
-    """An answer that is no JSON document: its bytes and what they are."""
+    """An answer that is not JSON: its bytes and media type."""
 
     content: bytes
     media_type: str

@@ -50,7 +50,7 @@ def resolve_against(
 def _value_problems(info: ParameterInfo, value: TaskValue) -> Iterator[FieldProblem]:
     allowed = tuple(str(choice) for choice in info.choices or ())
     if not _has_type(info, value):
-        what = {"list": "list of texts", "int": "whole number"}.get(info.type, info.type)
+        what = {"list": "list of texts", "int": "integer"}.get(info.type, info.type)
         yield FieldProblem(info.name, f"{value!r} is not a {what}", allowed)
     elif info.type == "choice" and value not in (info.choices or ()):
         yield FieldProblem(info.name, f"{value!r} is not one of the choices: {', '.join(allowed)}", allowed)

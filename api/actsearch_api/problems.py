@@ -72,7 +72,7 @@ def _http(_: Request, error: Exception) -> JSONResponse:
 
 def _unexpected(_: Request, error: Exception) -> JSONResponse:
     log.error("unexpected error", exc_info=error)
-    return problem(500, "an error of ours; the server's log has the details under this request's X-Request-ID")
+    return problem(500, "internal server error; the server's log has the details under this request's X-Request-ID")
 
 
 # --- pydantic's errors ----------------------------------------------------------------------------
@@ -102,7 +102,7 @@ def _by_field(errors: Sequence[Any], body: Any) -> list[ProblemField]:
 
 def _message(error: Mapping[str, Any]) -> str:
     if error["type"] == "union_tag_invalid":
-        return f"{error['ctx']['tag']!r} is not known here; choose one of `allowed`"
+        return f"{error['ctx']['tag']!r} is not known here"
     return str(error["msg"]).removeprefix("Value error, ")
 
 

@@ -39,7 +39,7 @@ def test_nine_knots_unless_asked_for_others() -> None:
 @pytest.mark.parametrize(
     ("parameters", "field", "reason"),
     [
-        ({"knots": 9.5}, "parameters.knots", "whole number"),
+        ({"knots": 9.5}, "parameters.knots", "must be an integer"),
         ({"knots": 4}, "parameters.knots", "5 <= knots <= 32"),
         ({"c9": 1.0}, "parameters.c9", "knots >= 10"),
         ({"knots": 31, "c31": 0.0}, "parameters.c31", "knots >= 32"),

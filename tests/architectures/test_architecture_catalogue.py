@@ -150,7 +150,7 @@ def test_sites_are_named_in_forward_order() -> None:
     [
         ({"deep": 3}, "deep", "depth"),
         ({"depth": 0}, "depth", "1 to 100"),
-        ({"depth": 2.5}, "depth", "whole"),
+        ({"depth": 2.5}, "depth", "integers"),
         ({"depth": True}, "depth", "1 to 100"),
         ({"width": "64"}, "width", "1 to 8192"),
         ({"norm": "group"}, "norm", "batch"),

@@ -33,7 +33,7 @@ def _check(choice: FamilyChoice) -> None:
     if choice.name == GRAMMAR:
         chosen_grammar(choice)
     elif choice.name == EXPRESSION and choice.expression is None:
-        raise InvalidRequest(FieldProblem("expression", "say which, such as max(x, 0) * sigmoid(beta * x)"))
+        raise InvalidRequest(FieldProblem("expression", "required, for example max(x, 0) * sigmoid(beta * x)"))
     elif choice.name == EXPRESSION:
         expression_family(choice.expression or "")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from actsearch.errors import FieldProblem
+from actsearch.errors import FieldProblem, unknown
 from actsearch.schemas import JobRequest, Measure, Objective, ObjectiveInfo
 from actsearch.schemas.samplers import samplers_that
 from actsearch.tasks import Dataset, Task
@@ -39,7 +39,7 @@ def objective_problems(request: JobRequest, task: Task, dataset: Dataset) -> Ite
         field = f"objectives.{place}.metric" if several else "objective.metric"
         name = objective.metric or task.metric
         if name not in allowed:
-            yield FieldProblem(field, f"task {task.name} has no metric {name!r}; choose one of `allowed`", allowed)
+            yield FieldProblem(field, f"task {task.name}: {unknown('metric', name, allowed)}", allowed)
         if name in undefined:
             yield FieldProblem(field, undefined[name], tuple(n for n in allowed if n not in undefined))
         if name in seen:

@@ -17,7 +17,7 @@ from actsearch.architectures import (
     resolve_parameters,
     site_names,
 )
-from actsearch.errors import FieldProblem, InvalidRequest, NotFound
+from actsearch.errors import FieldProblem, InvalidRequest, NotFound, unknown
 from actsearch.schemas import (
     ActivationSpec,
     FamilyTags,
@@ -284,7 +284,7 @@ def _checked(prefix: str, call: Callable[[], Checked]) -> Checked:
 
 
 def _unknown(field: str, kind: str, name: str, allowed: tuple[str, ...]) -> FieldProblem:
-    return FieldProblem(field, f"there is no {kind} {name!r}; choose one of `allowed`", allowed)
+    return FieldProblem(field, unknown(kind, name, allowed), allowed)
 
 
 def _tag_problems(field: str, choice: FamilyTags) -> Iterator[FieldProblem]:

@@ -119,8 +119,8 @@ def _number_problems(name: str, least: int, space: Space) -> Iterator[FieldProbl
         shared += [f"{g}: {family.name}.{n}" for g in space.groups for n, d in family.searched.items() if _is_number(d)]
     if len(shared) < least:
         message = f"{name} needs at least {least} numbers that every trial has, the baseline too; this space has"
-        mend = "search training.learning_rate and others, or one family that is the baseline's, or use tpe"
-        yield FieldProblem("sampler.name", f"{message} {', '.join(shared) or 'none'}; {mend}", _FITS_ANY_SPACE)
+        fix = "search training.learning_rate and others, or one family that is the baseline's, or use tpe"
+        yield FieldProblem("sampler.name", f"{message} {', '.join(shared) or 'none'}; {fix}", _FITS_ANY_SPACE)
 
 
 def _is_number(dist: BaseDistribution) -> bool:

@@ -40,7 +40,7 @@ def space_problems(request: JobRequest, architecture: Architecture) -> Iterator[
         low, high = _TRAINING_LIMITS[name]
         yield from _limit_problems(f"space.training.{name}", searched, low, high, open_low=name in _ABOVE_ZERO)
         if name == "momentum" and request.training.optimizer != "sgd":
-            yield FieldProblem("space.training.momentum", "only sgd has a momentum; set training.optimizer to sgd")
+            yield FieldProblem("space.training.momentum", "only sgd has momentum; set training.optimizer to sgd")
 
 
 def _choice_problems(choices: Sequence[FamilyChoice | FamilyTags]) -> Iterator[FieldProblem]:
@@ -94,7 +94,9 @@ def _architecture_problems(
         return
     info = declared[name]
     if isinstance(searched, Range) and info.type not in ("int", "float"):
-        yield FieldProblem(field, f"{name} is no number; give choices", tuple(map(str, info.choices or (True, False))))
+        yield FieldProblem(
+            field, f"{name} is not a number; give choices", tuple(map(str, info.choices or (True, False)))
+        )
         return
     if info.choices is not None and isinstance(searched, Choices):
         wrong = [c for c in searched.choices if c not in info.choices]
@@ -110,7 +112,7 @@ def _whole_problems(field: str, name: str, wanted: Range | Choices | float) -> I
     numbers = [value for _, value in _ends(wanted) if isinstance(value, int | float)]
     steps = [wanted.step] if isinstance(wanted, Range) and wanted.step is not None else []
     if any(value != int(value) for value in [*numbers, *steps]):
-        yield FieldProblem(field, f"{name} is a whole number; its values, and the step of a range, must be whole too")
+        yield FieldProblem(field, f"{name} must be an integer; so must its values and the step of a range")
 
 
 def _need_problems(field: str, name: str, choice: FamilyChoice, family: Family) -> Iterator[FieldProblem]:

@@ -100,7 +100,7 @@ def _guessed(seen: Mapping[str, Written], separator: str) -> str:
     comma, point = seen.get("comma"), seen.get("point")
     if comma and point:
         raise DataFault(
-            f"decimals stand after a comma ({comma}) and after a point ({point}); say `decimal`, or mend one"
+            f"decimals stand after a comma ({comma}) and after a point ({point}); set `decimal`, or correct one of them"
         )
     if comma:
         return ","

@@ -102,7 +102,7 @@ def _check_spelling(path: str) -> None:
     parts = path.split("/")
     wrong = any(part in ("", ".", "..") or part.startswith(".") for part in parts)
     if wrong or "\\" in path or not path.isprintable():
-        raise refuse(f"{path!r} is no path inside the data directory; write it like 'houses.csv' or 'plants/leaves'")
+        raise refuse(f"{path!r} is not a path inside the data directory; write it like 'houses.csv' or 'plants/leaves'")
 
 
 def _candidates(path: Path) -> Iterator[Path]:

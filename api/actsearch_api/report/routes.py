@@ -16,7 +16,7 @@ from actsearch_api.report.gathering import gather
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
-# A page of ours needs its own styles and nothing else: whatever else it might hold, a browser will not run or fetch it.
+# The page needs its own styles and nothing else: whatever else it might hold, a browser will not run or fetch it.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _KINDS = ("text/html", "image/svg+xml", "image/png")
 _MEDIA_TYPES = {"html": "text/html; charset=utf-8", "svg": "image/svg+xml", "png": "image/png"}
@@ -60,4 +60,6 @@ def _check(wanted: ReportFilter) -> None:
         if wanted.chart is not None:
             raise InvalidRequest(FieldProblem("chart", "the page has all charts; leave it out, or ask for svg or png"))
     elif wanted.chart is None:
-        raise InvalidRequest(FieldProblem("chart", "name the chart to draw; one of `allowed`", get_args(Chart)))
+        raise InvalidRequest(
+            FieldProblem("chart", f"name the chart to draw: {', '.join(get_args(Chart))}", get_args(Chart))
+        )
