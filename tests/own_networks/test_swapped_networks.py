@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from itertools import product
 from typing import Any
@@ -65,9 +65,13 @@ class _Recorder(nn.Module):
 
 @cache
 def made(network: OwnNetwork) -> nn.Module:
-    """The network; not to be changed."""
+    """The network; not to be changed. Weights that begin at zero are drawn, for they hide what stands before them."""
     torch.manual_seed(0)
-    return network.build().eval()
+    module = network.build().eval()
+    for value in module.parameters():
+        if not value.any():
+            nn.init.normal_(value, std=0.1)
+    return module
 
 
 @cache
@@ -105,7 +109,7 @@ def test_sites_are_those_that_its_source_shows(network: OwnNetwork) -> None:
     swapped = sine(network)
     assert counted(swapped.replaced) == {place: number for place, (number, _) in network.found.items()}
     for path, old in swapped.replaced.items():
-        assert old.startswith(network.found[pattern(path)][1]), path
+        assert old.startswith(tuple(network.found[pattern(path)][1].split(" or "))), path
     assert counted(swapped.left) == {place: number for place, (number, _) in network.left.items()}
     for path, reason in swapped.left.items():
         assert network.left[pattern(path)][1] in reason, path
@@ -162,16 +166,11 @@ def test_weights_keep_their_names_and_values(network: OwnNetwork) -> None:
         torch.testing.assert_close(value, before[key], rtol=0, atol=0)
 
 
-def _copies(module: nn.Module) -> Iterator[Any]:
-    yield copy.deepcopy(module)
-    yield pickle.loads(pickle.dumps(module))
-
-
 @every_network
 def test_copies_compute_the_same(network: OwnNetwork) -> None:
     module = sine(network).module
-    torch.manual_seed(1)
-    with torch.no_grad():
+    copies = [copy.deepcopy(module), pickle.loads(pickle.dumps(module))]
+    with torch.no_grad():  # of the module itself, not of a copy as `outputs` does
         expected = tensors(called(module, network.inputs()))
-    for copied in _copies(module):
+    for copied in copies:
         assert same(outputs(copied, network), expected)

@@ -116,7 +116,7 @@ TIMM = (
         _created("mobilenetv3_small_050"),
         {
             "bn#.act": (1, "Hardswish"),
-            "blocks.#.#.bn#.act": (22, "Hardswish"),
+            "blocks.#.#.bn#.act": (22, "Hardswish or ReLU"),
             "blocks.#.#.se.act#": (9, "ReLU"),
             "act#": (1, "Hardswish"),
         },
