@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import actsearch
-from zoo import NETWORKS, OwnNetwork, counted
+from zoo import OwnNetwork, counted
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.usefixtures("torchvision")
@@ -46,7 +46,6 @@ def parts(network: OwnNetwork) -> list[tuple[Tensor, Tensor]]:
     return list(zip(inputs.split(SIZES), targets.split(SIZES), strict=True))
 
 
-@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
 def test_a_search_ends_with_a_verdict(network: OwnNetwork) -> None:
     torch.manual_seed(0)
     model = Called(network.build(), network.lesson.forward)

@@ -16,11 +16,10 @@ from torch.utils import _pytree as pytree
 
 from actsearch import swap_activations
 from actsearch.surgery.swapping import Swapped
-from zoo import NETWORKS, OwnNetwork, called, counted, pattern
+from zoo import OwnNetwork, called, counted, pattern
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.usefixtures("torchvision")
-every_network = pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.name)
 
 MODES = list(product((False, True), (False, True)))
 """(training mode, with gradients)"""
@@ -104,7 +103,6 @@ def same(ours: list[Tensor], theirs: list[Tensor]) -> bool:
     return len(ours) == len(theirs) and all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
-@every_network
 def test_sites_are_those_that_its_source_shows(network: OwnNetwork) -> None:
     swapped = sine(network)
     assert counted(swapped.replaced) == {place: number for place, (number, _) in network.found.items()}
@@ -115,7 +113,6 @@ def test_sites_are_those_that_its_source_shows(network: OwnNetwork) -> None:
         assert network.left[pattern(path)][1] in reason, path
 
 
-@every_network
 def test_another_function_is_computed_in_every_mode(network: OwnNetwork) -> None:
     for mode in MODES:
         before, after = (outputs(m, network, *mode) for m in (made(network), sine(network).module))
@@ -123,7 +120,6 @@ def test_another_function_is_computed_in_every_mode(network: OwnNetwork) -> None
         assert not torch.equal(before[0], after[0]), mode
 
 
-@every_network
 def test_with_its_own_functions_it_computes_the_same(network: OwnNetwork) -> None:
     watched = recorded(network)
     watched.changed = None
@@ -131,7 +127,6 @@ def test_with_its_own_functions_it_computes_the_same(network: OwnNetwork) -> Non
         assert same(outputs(watched.module, network, *mode), outputs(made(network), network, *mode)), mode
 
 
-@every_network
 def test_one_place_changes_what_comes_behind_it_and_nothing_else(network: OwnNetwork) -> None:
     watched = recorded(network)
 
@@ -154,7 +149,6 @@ def test_one_place_changes_what_comes_behind_it_and_nothing_else(network: OwnNet
         assert not same(outputs_before, outputs_after)
 
 
-@every_network
 def test_weights_keep_their_names_and_values(network: OwnNetwork) -> None:
     swapped = sine(network)
     before, after = made(network).state_dict(), swapped.module.state_dict()
@@ -166,7 +160,6 @@ def test_weights_keep_their_names_and_values(network: OwnNetwork) -> None:
         torch.testing.assert_close(value, before[key], rtol=0, atol=0)
 
 
-@every_network
 def test_copies_compute_the_same(network: OwnNetwork) -> None:
     module = sine(network).module
     copies = [copy.deepcopy(module), pickle.loads(pickle.dumps(module))]

@@ -42,7 +42,7 @@ class OwnNetwork:
         left: how many places of this pattern are left as they are, and words that the reason has.
         lost_keys: patterns of the keys of `state_dict` that are gone with the activations.
         lesson: see there.
-        heavy: whether its tests take several seconds.
+        heavy: whether its tests take several seconds; see conftest.py.
     """
 
     name: str
