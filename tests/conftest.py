@@ -1,10 +1,11 @@
-"""Databases for tests: one embedded PostgreSQL a run, a fresh migrated database a test."""
+"""Databases for tests: one embedded PostgreSQL a run, a fresh migrated database a test; and torchvision, importable."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import psycopg
@@ -16,6 +17,9 @@ from sqlalchemy.engine import make_url
 from actsearch.store.embedded import forget_dead_users, normalise_url, start_embedded
 from actsearch.store.engine import create_store_engine, libpq_url
 from actsearch.store.migrate import upgrade
+
+if TYPE_CHECKING:
+    import torch
 
 TEMPLATE = "migrated_template"
 
@@ -78,6 +82,24 @@ def engine(database_url: str) -> Iterator[Engine]:
     made = create_store_engine(database_url)
     yield made
     made.dispose()
+
+
+@pytest.fixture(scope="session")
+def torchvision() -> torch.library.Library:
+    """Lets torchvision be imported where its compiled part is missing, as PyPI's for CUDA beside a CPU build of torch.
+
+    It then stops at `nms` and `qnms`, for which it has more to register than for its other operators. Declared without
+    code they let it, and what imports it (timm, transformers, MONAI), be imported; their networks use none of them.
+    """
+    import torch
+
+    operators = torch.library.Library("torchvision", "FRAGMENT")
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:
+        for name in ("nms", "qnms"):
+            operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return operators  # what it declares lasts as long as it does
 
 
 def sibling(url: str, database: str) -> str:

@@ -144,6 +144,8 @@ def _role(user: fx.Node, value: fx.Node, kinds: Mapping[fx.Node, str]) -> tuple[
     name = name_of(user)
     if kinds[user] == "constant":
         return ()
+    if isinstance(user.target, type):  # a container of several outputs
+        return ("pass",)
     others = [kinds[a] for a in user.all_input_nodes if a is not value]
     return roles(name, others, divides=user.args[1:2] == (value,))
 

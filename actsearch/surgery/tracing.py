@@ -48,6 +48,12 @@ class _Shallow(fx.Tracer):
             return forward(*args, **kwargs)
         return super().call_module(m, forward, args, kwargs)
 
+    def create_arg(self, a: Any) -> Any:
+        """Mappings of a class of their own keep it: an `OrderedDict`, an output of transformers."""
+        if isinstance(a, dict) and type(a) is not dict and all(isinstance(key, str) for key in a):
+            return self.create_node("call_function", type(a), (), {key: self.create_arg(a[key]) for key in a})
+        return super().create_arg(a)
+
     def create_args_for_root(self, root_fn: Callable[..., Any], is_module: bool, concrete_args: Any = None) -> Any:
         """Symbols for some of the arguments."""
         names = self._arguments.symbols
@@ -79,7 +85,7 @@ class Traced:
     def __init__(self, module: nn.Module, activations: set[nn.Module], call: Call | None = None) -> None:
         self._module, self._activations = module, activations
         self._arguments = _read_arguments(module, call)
-        training, evaluation = (_graph(module, self._arguments, mode) for mode in (True, False))
+        (training, counts), (evaluation, also) = (_graph(module, self._arguments, mode) for mode in (True, False))
         self._graphs = [training] if str(training) == str(evaluation) else [training, evaluation]
         self.is_changed = False
         for graph in self._graphs:
@@ -99,6 +105,8 @@ class Traced:
             operation(n) for n in self.graph.nodes if changes_input(n) and not n.users and operation(n) in METHODS
         ]
         self._used_at = [[each[i][0] for each in uses] for i in range(len(self.uses))]
+        if (counts or also) and (self.regions or self.uses or self.is_changed):
+            raise NotTraceable("its forward changes its buffers")
 
     @property
     def graph(self) -> fx.Graph:
@@ -180,17 +188,22 @@ def _called(node: ast.AST) -> str:
     return ""
 
 
-def _graph(module: nn.Module, arguments: Arguments, mode: bool) -> fx.Graph:
+def _graph(module: nn.Module, arguments: Arguments, mode: bool) -> tuple[fx.Graph, bool]:
+    """The graph of a `forward`, and whether it changes buffers, which happens while it is traced and is in no graph."""
     before = module.training
     module.training = mode
+    buffers = [(value, value._version, value.clone()) for value in module.buffers(recurse=False)]
     try:
         graph = _Shallow(arguments).trace(module)
     except Exception as error:  # whatever a `forward` raises on symbols instead of tensors
         raise NotTraceable(f"torch.fx cannot trace it: {str(error).splitlines()[0] or type(error).__name__}") from error
     finally:
         module.training = before
+        changed = [(value, saved) for value, version, saved in buffers if value._version != version]
+        for value, saved in changed:
+            value.copy_(saved)
     graph._tracer_cls = None  # by which torch would trace it again when it is unpickled
-    return graph
+    return graph, bool(changed)
 
 
 def _read_arguments(module: nn.Module, call: Call | None) -> Arguments:

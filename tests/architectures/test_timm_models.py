@@ -21,22 +21,6 @@ torch.set_num_threads(1)
 IMAGE = InputSpec("image", (1, 8, 8), 10)
 
 
-@pytest.fixture(scope="module")
-def timm() -> torch.library.Library:
-    """timm, importable where torchvision's compiled part is not, as PyPI's for CUDA beside a CPU build of torch.
-
-    torchvision then stops at `nms` and `qnms`, for which it has more to register than for its other operators. Declared
-    without code they let it, and so timm, be imported; timm's networks use no operator of torchvision.
-    """
-    operators = torch.library.Library("torchvision", "FRAGMENT")
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:
-        for name in ("nms", "qnms"):
-            operators.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    return operators  # what it declares lasts as long as it does
-
-
 @pytest.fixture
 def no_timm(monkeypatch: pytest.MonkeyPatch) -> None:
     timm_models.timm_architecture.cache_clear()
@@ -78,7 +62,7 @@ def test_with_a_torchvision_that_does_not_fit_a_request_is_told_which_one_does(
     assert torch.__version__ in message
 
 
-@pytest.mark.usefixtures("timm")
+@pytest.mark.usefixtures("torchvision")
 def test_sites_are_the_models_places_with_their_channels() -> None:
     resnet = get_architecture("timm:resnet10t")
     sites = site_names(resnet, {}, IMAGE)
@@ -90,7 +74,7 @@ def test_sites_are_the_models_places_with_their_channels() -> None:
     assert module(torch.randn(2, 1, 8, 8)).shape == (2, 10)
 
 
-@pytest.mark.usefixtures("timm")
+@pytest.mark.usefixtures("torchvision")
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "convnext_atto", "mobilenetv3_small_050"])
 def test_models_of_other_kinds_take_the_tasks_size(name: str) -> None:
     spec = InputSpec("image", (3, 32, 32), 4)
@@ -99,7 +83,7 @@ def test_models_of_other_kinds_take_the_tasks_size(name: str) -> None:
     assert len(site_activations(module)) == len(site_names(get_architecture(f"timm:{name}"), {}, spec))
 
 
-@pytest.mark.usefixtures("timm")
+@pytest.mark.usefixtures("torchvision")
 def test_names_and_sizes_that_do_not_fit_are_told() -> None:
     with pytest.raises(NotFound, match="timm:resnet18"):
         get_architecture("timm:resnet19")
@@ -109,7 +93,7 @@ def test_names_and_sizes_that_do_not_fit_are_told() -> None:
         site_names(get_architecture("timm:vit_tiny_patch16_224"), {}, IMAGE)
 
 
-@pytest.mark.usefixtures("timm")
+@pytest.mark.usefixtures("torchvision")
 def test_a_model_trains_alone_and_in_a_cohort_alike() -> None:
     data = load("digits")
     few = type(data)(
