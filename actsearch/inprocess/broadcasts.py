@@ -34,7 +34,7 @@ def refusing_broadcasts(samples: int) -> Iterator[None]:
 
 class _Watch(TorchFunctionMode):
     def __init__(self, samples: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._samples = samples
 
     def __torch_function__(

@@ -124,7 +124,7 @@ def stratified_holdout(
 def _shares(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     """How many samples each class gives up, at most all but one: `size` together, or as many as that allows."""
     exact, most = counts * size / counts.sum(), counts - 1
-    shares = np.minimum(np.maximum(np.floor(exact).astype(np.int64), 1), most)
+    shares: NDArray[np.int64] = np.minimum(np.maximum(np.floor(exact).astype(np.int64), 1), most)
     while shares.sum() > size:
         shares[np.argmax(shares - exact)] -= 1
     while shares.sum() < min(size, most.sum()):
