@@ -51,6 +51,7 @@ def job_details(job: Job) -> RenderableType:
         "trials": f"{progress.finished} of {progress.budget} finished: {progress.complete} complete, "
         f"{progress.pruned} pruned, {progress.failed} failed",
         "stopped by": job.stopped_by or "",
+        "data": "\n".join(job.notes),
         "objective": f"{job.objective.direction} {job.objective.metric}",
         "best": f"{value_text(job.best.value)}, {activation_text(job.best)}" if job.best else "",
         "dashboard": job.dashboard,

@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader
 
 from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.tasks.declaration import Part
+from actsearch.tasks.kinds import Kind
+from actsearch.tasks.splits import stratified_holdout
 
 Data = Any
 """(inputs, targets) as tensors, arrays, lists or frames, or a `torch.utils.data` Dataset or DataLoader of pairs."""
@@ -41,8 +43,8 @@ def to_part(data: Data, name: str) -> Part:
     return part
 
 
-def held_out(part: Part, seed: int, whole: int) -> tuple[Part, Part]:
-    """A part without a fifth of `whole` of its samples, and those; a random choice.
+def held_out(part: Part, seed: int, whole: int, kind: Kind) -> tuple[Part, Part]:
+    """A part without a fifth of `whole` of its samples, and those; a random choice, in which classes keep their shares.
 
     Raises:
         InvalidRequest: if there are fewer than two samples.
@@ -51,9 +53,8 @@ def held_out(part: Part, seed: int, whole: int) -> tuple[Part, Part]:
     if samples < 2:
         message = "one sample cannot be split; give `valid_data` or more of it"
         raise InvalidRequest(FieldProblem("train_data", message))
-    order = torch.randperm(samples, generator=torch.Generator().manual_seed(seed))
     size = min(max(1, round(HELD_OUT * whole)), samples - 1)
-    rest, taken = order[size:].sort().values, order[:size].sort().values
+    rest, taken = map(torch.from_numpy, stratified_holdout(part[1].numpy(), kind, seed, size=size))
     return tuple(tensor[rest] for tensor in part), tuple(tensor[taken] for tensor in part)
 
 

@@ -72,6 +72,7 @@ class SearchResult:
             validation part, in evaluation mode on the CPU.
         replaced: what stood at each site of a ready-made module, by path: `ReLU(inplace=True)`, `F.relu` ...
         left: what was left of its activations, by path, and why.
+        notes: what the targets were taken as and why, and how many samples each class has.
         kept_weights: names of its weights that every trial began with as they were given.
     """
 
@@ -84,6 +85,7 @@ class SearchResult:
     replaced: Mapping[str, str] = field(default_factory=dict)
     left: Mapping[str, str] = field(default_factory=dict)
     kept_weights: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     @property
     def objective(self) -> ObjectiveInfo:
@@ -196,7 +198,7 @@ class SearchResult:
         for rank, entry in enumerate(self.ranking("family"), start=1):
             mark = "  (baseline)" if entry.is_baseline else ""
             lines.append(f"{rank:>3}  {entry.family:<24} {entry.best:>10.5g}  of {entry.trials}{mark}")
-        return "\n".join([*lines, *self._about_the_module()])
+        return "\n".join([*lines, *self.notes, *self._about_the_module()])
 
     def _verdict_in_words(self) -> Iterator[str]:
         if self.verdict is None:

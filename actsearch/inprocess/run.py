@@ -25,7 +25,8 @@ from actsearch.inprocess.task import (
     fitted,
     input_kind,
     own_task,
-    task_kind,
+    taken,
+    with_class_counts,
 )
 from actsearch.inprocess.trainer import Trainer, most_together
 from actsearch.schemas import Direction, JobRequest
@@ -61,10 +62,11 @@ def search(
         valid_data: what trials are judged on; None for a fifth of `train_data`.
         test_data: what the verdict is given on, never seen by the search; None for a fifth of `train_data` where the
             search is confirmed, else for none.
-        kind: what is learned; None: classification where targets are whole numbers, else regression.
-        loss: of your own; None for cross entropy or mean squared error.
-        metric: of your own, or several by name, of which the first judges; None for accuracy or MSE (with a loss of
-            your own: that). A built-in one is chosen with `objective={"metric": "r2"}`.
+        kind: what is learned; None to infer it from targets and outputs, which `found.notes` tells: `classification`,
+            `binary` (one logit), `multilabel` (a logit per label), `regression` or `count` (logarithms of rates).
+        loss: of your own; None for the kind's: cross entropy, binary cross entropy, MSE or Poisson likelihood.
+        metric: of your own, or several by name, of which the first judges; None for the kind's (with a loss of
+            your own: that). A built-in one is chosen with `objective={"metric": "f1_macro"}`.
         direction: of your own metrics, `maximize` or `minimize`.
         sites: of a module, the paths of the activations to search, with `*` and `?`; None for all but gates.
         weights: what those of a module begin with: `fresh` (drawn anew by each part's `reset_parameters`, from the
@@ -87,17 +89,17 @@ def search(
     parts |= {n: to_part(d, n) for n, d in (("valid_data", valid_data), ("test_data", test_data)) if d is not None}
     network = _network(model, first_samples(parts["train_data"], _TRIED)[0], sites, weights)
     outputs = network.outputs
-    kind = kind or task_kind(parts["train_data"][1])
+    targets = taken(parts["train_data"][1], outputs, kind)
     samples = len(parts["train_data"][0])
     if loss is None:
-        parts = {name: fitted(part, outputs, kind, name) for name, part in parts.items()}
+        parts = {name: fitted(part, outputs, targets.kind, name) for name, part in parts.items()}
     metrics = metric if isinstance(metric, Mapping) else {} if metric is None else {"metric": metric}
     own = ({} if loss is None else {"loss": loss}) | dict(metrics)
     check_measures(outputs, first_samples(parts["train_data"], _TRIED)[1], own)
     judged = ["valid_data"] if wanted.confirmation_wanted is None else ["test_data", "valid_data"]
     for name in judged:
         if name not in parts:
-            parts["train_data"], parts[name] = held_out(parts["train_data"], wanted.sampler_seed, samples)
+            parts["train_data"], parts[name] = held_out(parts["train_data"], wanted.sampler_seed, samples, targets.kind)
     dataset = Dataset(
         parts["train_data"],
         parts["valid_data"],
@@ -109,7 +111,7 @@ def search(
     return _searched(
         wanted,
         network,
-        own_task(kind, loss, metrics, dict.fromkeys(metrics, Direction(direction))),
+        with_class_counts(own_task(targets, loss, metrics, dict.fromkeys(metrics, Direction(direction))), dataset),
         dataset,
         device=device or ("cuda:0" if torch.cuda.is_available() else "cpu"),
         tested="test_data" in parts,
@@ -149,6 +151,7 @@ def _searched(
         replaced=network.replaced,
         left=network.left,
         kept_weights=network.kept,
+        notes=task.notes,
     )
 
 

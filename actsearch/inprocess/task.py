@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from actsearch.errors import FieldProblem, InvalidRequest
+from actsearch.inprocess.broadcasts import Broadcast, refusing_broadcasts
 from actsearch.schemas import Direction
+from actsearch.tasks.class_counts import class_counts_in_words
 from actsearch.tasks.declaration import Dataset, InputKind, Part, Predict, Task
 from actsearch.tasks.kinds import Kind, task_of_kind
+from actsearch.tasks.targets import Taken, UnfitTargets, as_kind, take_targets
 
 Measure = Callable[[Tensor, Tensor], Tensor]
 """`loss(outputs, targets) -> ()` or `metric(outputs, targets) -> ()`, in torch operations."""
@@ -29,22 +34,24 @@ def _kind(inputs: Tensor) -> InputKind:
     return _KINDS.get(inputs.dim() - 1, "vector") if inputs.is_floating_point() else "tokens"
 
 
-def task_kind(targets: Tensor) -> Kind:
-    """Classification where targets are whole numbers, else regression."""
-    return "regression" if targets.is_floating_point() else "classification"
+def taken(targets: Tensor, outputs: Tensor, kind: Kind | None) -> Taken:
+    """What targets are taken as, by the rule of the service and what the network's outputs tell."""
+    return take_targets(targets.numpy(), kind, outputs=tuple(outputs.shape[1:]))
 
 
 def own_task(
-    kind: Kind, loss: Measure | None, metrics: Mapping[str, Measure], directions: Mapping[str, Direction]
+    targets: Taken, loss: Measure | None, metrics: Mapping[str, Measure], directions: Mapping[str, Direction]
 ) -> Task:
     """The task: the kind's own loss and metrics, or the user's.
 
     Args:
+        targets: what they are taken as.
         loss: None for the kind's own.
         metrics: the user's own by name; the first is what trials are judged by.
         directions: of these.
     """
-    base = task_of_kind(kind, NAME, "", _no_loader, source="the caller")
+    notes = (f"targets: {targets}",) if loss is None else ()
+    base = task_of_kind(targets.kind, NAME, "", _no_loader, source="the caller", notes=notes)
     if loss is not None:
         base = _with_own_loss(base, loss)
 
@@ -82,39 +89,61 @@ def _with_own_loss(task: Task, loss: Measure) -> Task:
     )
 
 
+def with_class_counts(task: Task, dataset: Dataset) -> Task:
+    """The task, whose notes tell how many samples each class has, if its targets were taken as classes."""
+    return replace(task, notes=(*task.notes, *class_counts_in_words(task.kind, dataset))) if task.notes else task
+
+
 def _no_loader() -> Dataset:
     raise TypeError("the data of an in-process search are in the caller's hands")
 
 
 def fitted(part: Part, outputs: Tensor, kind: Kind, name: str) -> Part:
-    """A part whose targets suit what the network says: regression targets (N,) get an axis where outputs have one.
+    """A part whose targets suit the kind and what the network says.
+
+    Classes become (N,), from one-hot rows and (N, 1) too; all others get the shape of the outputs, if they have it but
+    for a last axis of one.
 
     Args:
+        part: inputs and targets.
         outputs: of the network on some inputs, (B, ...).
+        kind: what the targets are.
+        name: of the argument, for errors.
 
     Raises:
         InvalidRequest: if they cannot be made to.
     """
     inputs, targets = part
-    if kind == "regression":
-        targets = targets.float()
-        if targets.dim() + 1 == outputs.dim() and outputs.shape[-1] == 1:
-            targets = targets.unsqueeze(-1)  # (N, ...) -> (N, ..., 1)
-        if targets.shape[1:] != outputs.shape[1:]:
-            raise _mismatch(outputs, targets, name, "give them one shape")
-        return inputs, targets
-    if outputs.dim() != 2 or targets.dim() != 1:
-        raise _mismatch(outputs, targets, name, "classification wants outputs (N, classes) and targets (N,)")
-    low, high = int(targets.min()), int(targets.max())
+    try:
+        values = as_kind(targets.numpy(), kind)
+    except UnfitTargets as error:
+        raise InvalidRequest(FieldProblem(name, str(error))) from None
+    if kind == "classification":
+        return inputs, _classes(torch.from_numpy(values).long(), outputs, name)
+    if kind == "binary" and not np.isin(values, (0, 1)).all():
+        found = ", ".join(map(str, np.unique(values).tolist()))
+        raise InvalidRequest(FieldProblem(name, f"binary targets are 0 and 1; found {found}; map them to 0 and 1"))
+    numbers = torch.from_numpy(values).float()
+    each, said = numbers.shape[1:], outputs.shape[1:]
+    if said not in (each, (*each, 1)) and each != (*said, 1):
+        raise _mismatch(outputs, numbers, name, f"{kind} needs one output per target")
+    return inputs, numbers.reshape(-1, *said)
+
+
+def _classes(classes: Tensor, outputs: Tensor, name: str) -> Tensor:
+    if outputs.dim() != 2:
+        raise _mismatch(outputs, classes, name, "classification needs outputs (N, classes) and targets (N,)")
+    low, high = int(classes.min()), int(classes.max())
     if low < 0 or high >= outputs.shape[1]:
-        message = f"classes go from {low} to {high}, the network has {outputs.shape[1]} outputs, for classes from 0"
-        raise InvalidRequest(FieldProblem(name, message))
-    return inputs, targets
+        message = f"classes go from {low} to {high}, but the network has {outputs.shape[1]} outputs, for classes from 0"
+        fix = "number the classes from 0, give the network more outputs, or say another `kind`"
+        raise InvalidRequest(FieldProblem(name, f"{message}; {fix}"))
+    return classes
 
 
-def _mismatch(outputs: Tensor, targets: Tensor, name: str, mend: str) -> InvalidRequest:
+def _mismatch(outputs: Tensor, targets: Tensor, name: str, rule: str) -> InvalidRequest:
     ours, theirs = tuple(outputs.shape[1:]), tuple(targets.shape[1:])
-    message = f"a sample's outputs have shape {ours}, its targets {theirs}; {mend}, or give a `loss` of your own"
+    message = f"a sample's outputs have shape {ours}, its targets {theirs}; {rule}; or give a `loss` of your own"
     return InvalidRequest(FieldProblem(name, message))
 
 
@@ -124,14 +153,17 @@ def first_samples(part: Part, size: int) -> Part:
 
 
 def check_measures(outputs: Tensor, targets: Tensor, measures: Mapping[str, Measure]) -> None:
-    """Each of the user's functions must give one number.
+    """Each of the user's functions must give one number, and not compare outputs with other samples' targets.
 
     Raises:
-        InvalidRequest: if one does not, or raises.
+        InvalidRequest: if one does not, raises, or broadcasts (N, 1) with (N,).
     """
     for name, measure in measures.items():
         try:
-            value = measure(outputs, targets)
+            with refusing_broadcasts(len(outputs)) if len(outputs) > 1 else nullcontext():
+                value = measure(outputs, targets)
+        except Broadcast as error:
+            raise InvalidRequest(FieldProblem(name, str(error))) from None
         except Exception as error:
             message = f"raises on outputs {tuple(outputs.shape)} and targets {tuple(targets.shape)}: {error}"
             raise InvalidRequest(FieldProblem(name, message)) from error

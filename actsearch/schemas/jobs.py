@@ -39,8 +39,8 @@ class Job(Schema):
         best: the best complete trial so far.
         confirmation: how far it is, once it has begun.
         verdict: what it found, once the job is completed; None where no confirmation was asked for.
-        notes: in the answer to a submission, what was guessed when own data were read, and what looks strange in them
-            (`GET /v1/tasks/{name}` says so at any time).
+        notes: what was guessed of own data when the job was submitted, and what looks strange in them
+            (`GET /v1/tasks/{name}` says so before).
         dashboard: path of the study in the Optuna dashboard on the same server.
     """
 

@@ -45,6 +45,7 @@ def create_job(
     baseline_parameters: Mapping[str, Scalar],
     *,
     further_objectives: Sequence[ObjectiveInfo] = (),
+    notes: Sequence[str] = (),
 ) -> UUID:
     """Create a job, its study, trial 0 (the baseline, waiting) and its runner tasks, in the caller's transaction.
 
@@ -53,13 +54,16 @@ def create_job(
         baseline: the activations of trial 0, by group.
         baseline_parameters: Optuna's parameters of trial 0.
         further_objectives: what else trials are judged by; `objective` is what they are ranked by.
+        notes: what was guessed of the data.
 
     Raises:
         InvalidRequest: `warm_start` names a job that does not exist.
     """
     earlier = jobs_to_learn_from(connection, request, objective)
     job_id = uuid7()
-    study_id = _create_study(connection, job_id, [o.direction for o in (objective, *further_objectives)], earlier)
+    study_id = _create_study(
+        connection, job_id, [o.direction for o in (objective, *further_objectives)], earlier, notes
+    )
     _create_baseline(connection, study_id, baseline, baseline_parameters)
     row = {
         "id": job_id,
@@ -82,10 +86,15 @@ def create_job(
 
 
 def _create_study(
-    connection: Connection, job_id: UUID, directions: Sequence[Direction], earlier: Sequence[UUID]
+    connection: Connection,
+    job_id: UUID,
+    directions: Sequence[Direction],
+    earlier: Sequence[UUID],
+    notes: Sequence[str],
 ) -> int:
     values: dict[str, Any] = {"name": str(job_id), "directions": list(directions), "next_number": 1}
-    values["user_attrs"] = {"warm_start": [str(job) for job in earlier]} if earlier else {}
+    attributes = {"warm_start": [str(job) for job in earlier], "notes": list(notes)}
+    values["user_attrs"] = {name: value for name, value in attributes.items() if value}
     study: int = connection.execute(insert(StudyRow).values(values).returning(StudyRow.id)).scalar_one()
     return study
 
@@ -191,7 +200,8 @@ _JOBS = """
         count(t.id) FILTER (WHERE t.state = 'pruned') AS pruned,
         count(t.id) FILTER (WHERE t.state = 'failed') AS failed,
         count(t.id) FILTER (WHERE t.state = 'running') AS running,
-        count(t.id) FILTER (WHERE t.state = 'waiting') AS waiting
+        count(t.id) FILTER (WHERE t.state = 'waiting') AS waiting,
+        (SELECT s.user_attrs -> 'notes' FROM studies s WHERE s.id = j.study_id) AS notes
     FROM jobs j LEFT JOIN trials t ON t.study_id = j.study_id
 """
 
@@ -251,6 +261,7 @@ def _job(row: Row[Any], best: Trial | None, confirmation: ConfirmationProgress |
         reason=row.reason,
         stopped_by=row.stopped_by,
         request=JobRequest.model_validate(row.request),
+        notes=row.notes or [],
         objective=ObjectiveInfo(metric=row.metric, direction=Direction(row.direction)),
         progress=Progress(budget=row.budget_trials, finished=finished, **counts),
         best=best,

@@ -46,6 +46,7 @@ class Dataset:
             `gan` (noise + D,): noise beside a real sample (see `tasks.gan_ring` for what such a network returns).
         input_shape: shape of one input, without the batch axis.
         outputs: size of the network's output axis (classes, regression targets, vocabulary), the last axis.
+        classes: names of classes 0, 1 ...; empty where there are none.
     """
 
     train: Part
@@ -54,6 +55,7 @@ class Dataset:
     input_kind: InputKind
     input_shape: tuple[int, ...]
     outputs: int
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import Tensor
 
@@ -14,6 +14,7 @@ from actsearch.tasks.declaration import Dataset, Metric, Part, Predict, Task
 from actsearch.tasks.metrics import absent
 
 Kind = Literal["classification", "binary", "multilabel", "regression", "count"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,8 @@ def task_of_kind(
         directions=standard.directions,
         source=source,
         parameters=parameters,
+        notes=notes,
         stacked_loss=standard.stacked_loss,
         final_metrics=standard.final_metrics,
         undefined=standard.undefined,
-        notes=notes,
     )

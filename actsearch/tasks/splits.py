@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from actsearch.schemas import ParameterInfo
@@ -91,6 +92,44 @@ def group_indices(groups: Array, sets: int, seed: int, *, labels: Array | None =
     rest = np.setdiff1d(np.arange(len(groups)), np.concatenate([np.empty(0, np.int64), *taken]))
     shuffle = np.random.default_rng(seed)
     return [shuffle.permutation(part) for part in (rest, *taken)]
+
+
+def stratified_holdout(
+    targets: Array, kind: str, seed: int, *, size: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of the samples that stay and of `size` that are held out, both rising; a random choice.
+
+    Classes keep their proportions as well as whole numbers allow. One with two samples or more is on both sides where
+    there is room; the only sample of a class stays.
+
+    Args:
+        targets: (N, ...); of classes, (N,) or (N, 1).
+        kind: what they are; only `classification` and `binary` are stratified.
+        seed: of the choice.
+        size: samples to hold out, below N.
+    """
+    order = np.asarray(torch.randperm(len(targets), generator=torch.Generator().manual_seed(seed)))
+    chosen = order[:size]
+    if kind in ("classification", "binary"):
+        labels = np.unique(targets.reshape(len(targets), -1)[:, 0], return_inverse=True)[1][order]
+        shares = _shares(np.bincount(labels), size)
+        rank = np.empty(len(order), dtype=np.int64)  # of a sample among those of its class, in the order of the draw
+        for label in range(len(shares)):
+            rank[labels == label] = np.arange((labels == label).sum())
+        first = order[np.argsort(rank >= shares[labels], kind="stable")]  # then any, where classes are too small
+        chosen = first[:size]
+    return np.setdiff1d(order, chosen), np.sort(chosen)
+
+
+def _shares(counts: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """How many samples each class gives up, at most all but one: `size` together, or as many as that allows."""
+    exact, most = counts * size / counts.sum(), counts - 1
+    shares: NDArray[np.int64] = np.minimum(np.maximum(np.floor(exact).astype(np.int64), 1), most)
+    while shares.sum() > size:
+        shares[np.argmax(shares - exact)] -= 1
+    while shares.sum() < min(size, most.sum()):
+        shares[np.argmax(np.where(shares < most, exact - shares, -np.inf))] += 1
+    return shares
 
 
 def split(x: Array, y: Array, seed: int, *, stratify: bool) -> Arrays:

@@ -236,7 +236,7 @@ def idle(act: Any) -> nn.Module:
     ("build", "data", "keywords", "words"),
     [
         (classifier, (torch.zeros(5, 4), torch.zeros(4).long()), {}, "5 inputs and 4 targets"),
-        (classifier, (torch.zeros(5, 4), torch.full((5,), 3)), {}, "from 3 to 3, the network has 3 outputs"),
+        (classifier, (torch.zeros(5, 4), torch.full((5,), 3)), {}, "from 3 to 3, but the network has 3 outputs"),
         (classifier, (torch.full((5, 4), torch.nan), torch.zeros(5).long()), {}, "NaN"),
         (classifier, (torch.zeros(5, 4), ["a", "b", "c", "d", "e"]), {}, "train_data\\[1\\]"),
         (classifier, 17, {}, "is a int"),

@@ -176,7 +176,7 @@ def test_unknown_formats(own: OwnData) -> None:
         ({"x": X, "y": np.where(Y, np.inf, 0.5)}, "array 'y' (train): 15 targets are NaN or infinite"),
         ({"x": X, "y": np.zeros(30, int)}, "array 'y': holds 1 class; classification needs 2"),
         ({"x": X, "y": np.array(["a"] * 29 + ["b"])}, "class b has 1 of the 3 samples it needs"),
-        ({"x": X, "y": np.arange(30)}, "if the target is a quantity, write it with decimals"),
+        ({"x": X, "y": np.eye(30)[0].astype(int)}, "for a quantity set `kind` to `regression`, for counts to `count`"),
         ({"x": X, "y": Y, "x_test": X, "y_test": Y + 1}, "array 'y' (test): the training part has no class 2"),
         ({"x": X, "y": Y, "x_test": X[:, :1], "y_test": Y}, "samples differ in shape"),
         ({"x": X, "y": Y + 1j}, "targets of complex128"),

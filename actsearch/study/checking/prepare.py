@@ -60,6 +60,7 @@ class PreparedJob:
         baseline_parameters: Optuna's parameters of trial 0, the baseline.
         space: the compiled search space.
         input_spec: what the networks must fit.
+        notes: what was guessed of the data.
     """
 
     request: JobRequest
@@ -70,6 +71,7 @@ class PreparedJob:
     baseline_parameters: Mapping[str, Scalar]
     space: Space
     input_spec: InputSpec
+    notes: Sequence[str] = ()
 
     @property
     def baseline_architecture(self) -> dict[str, Scalar]:
@@ -144,6 +146,7 @@ def _prepared(request: JobRequest, task: Task, architecture: Architecture, datas
         baseline_parameters=_baseline_parameters(request, most, space, parameters),
         space=space,
         input_spec=input_spec(dataset),
+        notes=task.notes,
     )
     _check_constraints(prepared)
     return prepared

@@ -8,6 +8,7 @@ from typing import Any
 
 from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.schemas import ParameterInfo
+from actsearch.tasks.kinds import KINDS
 from actsearch.tasks.own_data.layouts import LAYOUTS, Layout
 from actsearch.tasks.own_data.pictures import colour
 from actsearch.tasks.own_data.places import Format
@@ -26,6 +27,7 @@ class Reading:
     """What a request says of how its data are read; the defaults guess, and say what was guessed.
 
     Args:
+        kind: what the targets are, a name in `KINDS` or `auto`.
         image_size: pictures become (3, image_size, image_size).
         background: colour below transparent parts of pictures.
         class_folders: whether pictures in folders of folders belong to the `outer` or the `inner` one.
@@ -43,6 +45,7 @@ class Reading:
         group: column or array of groups, none of which is in two parts; empty for none.
     """
 
+    kind: str = AUTO
     image_size: int = 32
     background: str = "white"
     class_folders: str = "outer"
@@ -94,6 +97,7 @@ def _list(name: str, description: str) -> ParameterInfo:
 _IMAGE_SIZE = ParameterInfo(
     name="image_size", type="int", default=32, low=8, high=256, description="Images are resized to image_size²."
 )
+_KIND = _choice("kind", [AUTO, *KINDS], "What the targets are.")
 _BACKGROUND = ParameterInfo(
     name="background", type="text", default="white", description="Colour below transparent parts: a name or #rrggbb."
 )
@@ -131,4 +135,4 @@ _PARAMETERS: Mapping[Format, tuple[ParameterInfo, ...]] = {
 
 def parameters_of(file_format: Format) -> tuple[ParameterInfo, ...]:
     """Every parameter that a task on own data of this format may have."""
-    return (SPLIT_SEED, *_PARAMETERS[file_format])
+    return (_KIND, SPLIT_SEED, *_PARAMETERS[file_format])

@@ -8,18 +8,17 @@ from typing import Literal
 
 import numpy as np
 
+from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.tasks.classification import classification_dataset
 from actsearch.tasks.declaration import Dataset, InputKind
+from actsearch.tasks.kinds import Kind
 from actsearch.tasks.own_data.places import refuse
+from actsearch.tasks.plain_targets import plain_target_dataset
 from actsearch.tasks.regression import regression_dataset
 from actsearch.tasks.splits import Array, Arrays, group_indices, split_indices
+from actsearch.tasks.targets import Taken, UnfitTargets, as_kind, take_targets
 
 PartName = Literal["train", "validation", "test"]
-TargetKind = Literal["classification", "regression"]
-
-MOST_WHOLE_NUMBER_CLASSES = 100
-"""Whole-number targets with more distinct values than this are quantities, not classes."""
-
 LEAST_SAMPLES = 10
 
 KINDS: dict[int, InputKind] = {2: "vector", 3: "sequence", 4: "image"}
@@ -54,16 +53,9 @@ class Raw:
     notes: tuple[str, ...] = ()
 
 
-def target_kind(raw: Raw) -> TargetKind:
-    """Text, truth values and few whole numbers are classes, all else is a quantity.
-
-    Few is at most `MOST_WHOLE_NUMBER_CLASSES` distinct values; decimals are always quantities.
-    """
-    y = raw.parts["train"].y
-    if raw.classes or y.dtype.kind in "USOb":
-        return "classification"
-    whole = y.dtype.kind in "iu" and y.ndim == 1
-    return "classification" if whole and len(np.unique(y)) <= MOST_WHOLE_NUMBER_CLASSES else "regression"
+def taken_targets(raw: Raw, kind: Kind | None) -> Taken:
+    """What the targets are taken as; `kind` as the request says it, None to infer it."""
+    return take_targets(raw.parts["train"].y, kind, named=bool(raw.classes))
 
 
 def check(raw: Raw) -> None:
@@ -128,31 +120,62 @@ def _check_groups(raw: Raw) -> None:
                 raise refuse(f"{raw.shown}: group {group!r} is in the parts {seen[group]} and {name}; keep it in one")
 
 
-def assemble(raw: Raw, split_seed: int) -> Dataset:
+def assemble(raw: Raw, split_seed: int, kind: Kind | None = None) -> Dataset:
     """The dataset: missing parts are split off the training part, then inputs are scaled by what is left of it.
 
+    Args:
+        raw: what was read.
+        split_seed: of the split.
+        kind: of the targets; None to infer it.
+
     Raises:
-        InvalidRequest: if a class has too few samples, or a part has a class that the training part lacks.
+        InvalidRequest: if a class has too few samples, a part has a class that the training part lacks, or the targets
+            cannot be of the kind that was asked for.
     """
-    kind = KINDS[raw.parts["train"].x.ndim]
-    if target_kind(raw) == "classification":
+    inputs, taken = KINDS[raw.parts["train"].x.ndim], taken_targets(raw, kind).kind
+    raw = _of_kind(raw, taken, is_asked=kind is not None)
+    if taken == "classification":
         arrays = _split(_numbered(raw), split_seed, stratify=True)
-        return classification_dataset(arrays, kind, classes=len(raw.classes) or None)
-    columns = {name: replace(s, y=s.y.reshape(len(s.y), -1)) for name, s in raw.parts.items()}
-    return regression_dataset(_split(columns, split_seed, stratify=False), kind)
+        return replace(classification_dataset(arrays, inputs, classes=len(raw.classes) or None), classes=_names(raw))
+    if taken == "binary":
+        numbered = _columns(_split(_numbered(raw), split_seed, stratify=True))
+        return replace(plain_target_dataset(numbered, inputs), classes=_names(raw))
+    arrays = _columns(_split(raw.parts, split_seed, stratify=False))
+    return (regression_dataset if taken == "regression" else plain_target_dataset)(arrays, inputs)
+
+
+def _of_kind(raw: Raw, kind: Kind, *, is_asked: bool) -> Raw:
+    """The data with targets in the form of a kind."""
+    parts: dict[PartName, Samples] = {}
+    for name, samples in raw.parts.items():
+        try:
+            parts[name] = replace(samples, y=as_kind(samples.y, kind))
+        except UnfitTargets as error:
+            message = f"{raw.shown}, {raw.target} ({name}): {error}"
+            raise InvalidRequest(FieldProblem("kind" if is_asked else "task.name", message)) from None
+    return replace(raw, parts=parts)
+
+
+def _columns(arrays: Arrays) -> Arrays:
+    """Targets (N,) as (N, 1)."""
+    train, validation, test = (y.reshape(len(y), -1) for y in (arrays.y_train, arrays.y_validation, arrays.y_test))
+    return replace(arrays, y_train=train, y_validation=validation, y_test=test)
+
+
+def _names(raw: Raw) -> tuple[str, ...]:
+    """Names of the classes, in the order of their numbers."""
+    return raw.classes or tuple(map(str, np.unique(raw.parts["train"].y).tolist()))
 
 
 def _numbered(raw: Raw) -> dict[PartName, Samples]:
     """The parts with classes numbered from 0, in sorted order unless the data say their own."""
     train = raw.parts["train"].y
-    if train.ndim != 1:
-        raise refuse(f"{raw.shown}, {raw.target}: classes have shape {train.shape}; give (N,), one class a sample")
     classes, counts = np.unique(train, return_counts=True)
     if len(classes) < 2:
         raise refuse(f"{raw.shown}, {raw.target}: holds {len(classes)} class; classification needs 2")
     if counts.min() < 3 and len(raw.parts) < 3:
         rare, count = classes[counts.argmin()], counts.min()
-        hint = "; if the target is a quantity, write it with decimals" if train.dtype.kind in "iu" else ""
+        hint = "; for a quantity set `kind` to `regression`, for counts to `count`" if train.dtype.kind in "iu" else ""
         raise refuse(f"{raw.shown}, {raw.target}: class {rare!s} has {count} of the 3 samples it needs{hint}")
     if raw.classes:
         classes = np.arange(len(raw.classes))

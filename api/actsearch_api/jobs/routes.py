@@ -27,7 +27,6 @@ from actsearch.schemas import (
 from actsearch.store import evaluations, jobs, ranking, trials
 from actsearch.study import prepare
 from actsearch.study.judging.importances import importances, importances_within
-from actsearch.tasks import get_task
 from actsearch_api.dependencies import ServiceSettings, Store, Transaction
 from actsearch_api.problems import documented
 
@@ -84,10 +83,10 @@ def submit(request: JobRequest, connection: Transaction, settings: ServiceSettin
         prepared.baseline_activations,
         prepared.baseline_parameters,
         further_objectives=prepared.objectives[1:],
+        notes=prepared.notes,
     )
     response.headers["Location"] = f"/v1/jobs/{job_id}"
-    notes = get_task(request.task.name, request.task.parameters).notes
-    return jobs.get_job(connection, job_id, settings.stall_timeout).model_copy(update={"notes": list(notes)})
+    return jobs.get_job(connection, job_id, settings.stall_timeout)
 
 
 @router.get("", responses=documented(422, 503))

@@ -1,0 +1,138 @@
+"""The user's targets are taken as they are meant, or the answer says how to say otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from actsearch.errors import InvalidRequest
+from actsearch.inprocess import SearchResult, search
+from actsearch.inprocess.data import held_out
+from actsearch.inprocess.task import fitted, taken
+
+X = torch.randn(120, 4, generator=torch.Generator().manual_seed(0))
+SUM = X.sum(1)
+YES = (SUM > 0).long()
+LABELS = (X[:, :3] > 0).long()
+COUNTS = torch.poisson(torch.exp(X[:, 0]), generator=torch.Generator().manual_seed(1)).long()
+
+
+def network(outputs: int, *, flat: bool = False) -> nn.Module:
+    end = [nn.Flatten(0)] if flat else []
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, outputs), *end)
+
+
+def searched(module: nn.Module, targets: Any, **keywords: Any) -> SearchResult:
+    wanted = {"families": ["relu", "tanh"], "trials": 4, "epochs": 3, "learning_rate": 0.02, "seed": 0} | keywords
+    return search(module, (X, targets), **wanted)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "flat", "targets", "keywords", "kind", "metric"),
+    [
+        (2, False, YES, {}, "classification", "accuracy"),
+        (2, False, YES.unsqueeze(1), {}, "classification", "accuracy"),
+        (2, False, F.one_hot(YES).float(), {}, "classification", "accuracy"),
+        (1, False, YES, {}, "binary", "accuracy"),
+        (1, True, YES.float(), {}, "binary", "accuracy"),
+        (1, True, YES.unsqueeze(1), {}, "binary", "accuracy"),
+        (3, False, LABELS, {}, "multilabel", "loss"),
+        (1, False, SUM, {}, "regression", "mse"),
+        (1, True, SUM.unsqueeze(1), {}, "regression", "mse"),
+        (1, True, COUNTS, {}, "regression", "mse"),
+        (1, True, COUNTS, {"kind": "count"}, "count", "poisson_deviance"),
+        (1, False, COUNTS, {"kind": "count"}, "count", "poisson_deviance"),
+    ],
+)
+def test_each_kind_is_learned_and_told(
+    outputs: int, flat: bool, targets: Tensor, keywords: dict[str, Any], kind: str, metric: str
+) -> None:
+    found = searched(network(outputs, flat=flat), targets, cohort_size=4, **keywords)
+    assert {trial.state for trial in found.trials} == {"complete"}
+    assert found.objective.metric == metric
+    assert found.notes[0].startswith(f"targets: {kind} (")
+    assert found.notes[0] in str(found)
+    assert found.best.metrics["environment"]["cohort_size"] == 4
+
+
+def test_a_cohort_trains_labels_as_one_network_alone_does() -> None:
+    flat = network(1, flat=True)
+    for targets, module, kind in (
+        (YES, network(1), None),
+        (YES, flat, None),
+        (LABELS, network(3), None),
+        (COUNTS, flat, "count"),
+    ):
+        together, alone = (searched(module, targets, cohort_size=n, kind=kind) for n in (4, 1))
+        losses = [[trial.metrics["validation_loss"] for trial in found.trials[:2]] for found in (together, alone)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "targets", "keywords", "words"),
+    [
+        (3, SUM, {}, r"outputs have shape \(3,\), its targets \(\); regression needs one output per target"),
+        (1, YES * 2 - 1, {"kind": "binary"}, "binary targets are 0 and 1; found -1, 1"),
+        (2, SUM, {"kind": "classification"}, "a class is a whole number"),
+        (1, -COUNTS, {"kind": "count"}, "a count is 0, 1, 2"),
+        (2, YES + 1, {}, "classes go from 1 to 2, but the network has 2 outputs"),
+    ],
+)
+def test_what_does_not_fit_is_refused(outputs: int, targets: Tensor, keywords: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words):
+        searched(network(outputs), targets, **keywords)
+
+
+def _quiet_mse(outputs: Tensor, targets: Tensor) -> Tensor:
+    return (outputs - targets).square().mean()
+
+
+def _mean_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    return torch.mean(torch.abs(torch.sub(targets, outputs)))
+
+
+@pytest.mark.parametrize("loss", [_quiet_mse, _mean_error, F.mse_loss, nn.SmoothL1Loss(), nn.HuberLoss()])
+@pytest.mark.filterwarnings("ignore:Using a target size")
+def test_a_loss_of_the_user_that_broadcasts_is_refused(loss: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"pairs every output with the target of every sample.*squeeze"):
+        searched(network(1), SUM, loss=loss)
+    with pytest.raises(InvalidRequest, match=r"metric: .*pairs every output"):
+        searched(network(1, flat=True), SUM, metric=lambda o, t: loss(o.unsqueeze(1), t))
+    assert searched(network(1, flat=True), SUM, loss=loss).best.value is not None
+
+
+def test_losses_that_mean_their_shapes_pass() -> None:
+    def contrast(outputs: Tensor, targets: Tensor) -> Tensor:
+        pairs = (outputs.unsqueeze(1) - outputs.unsqueeze(0)).square().sum(-1)
+        return (pairs * (targets.unsqueeze(1) == targets.unsqueeze(0))).mean()
+
+    def weighted(outputs: Tensor, targets: Tensor) -> Tensor:
+        return F.cross_entropy(outputs, targets, weight=torch.tensor([1.0, 3.0]))
+
+    for loss in (contrast, weighted):
+        assert {t.state for t in searched(network(2), YES, loss=loss).trials} == {"complete"}
+
+
+def test_class_counts_are_told() -> None:
+    found = searched(network(2), YES, trials=1)
+    assert found.notes[1].startswith("training samples by class: 0 ")
+
+
+def test_the_part_that_is_held_out_is_stratified() -> None:
+    rare = torch.zeros(100).long()
+    rare[:10] = 1
+    for seed in range(20):
+        rest, out = held_out((torch.randn(100, 2), rare), seed, 100, "classification")
+        assert (int(out[1].sum()), len(out[1]), int(rest[1].sum())) == (2, 20, 8)
+
+
+def test_service_and_process_take_targets_alike() -> None:
+    targets = torch.arange(5000) % 500
+    assert taken(targets, torch.zeros(4, 500), None).kind == "classification"
+    part = fitted((torch.zeros(5000, 1), targets), torch.zeros(4, 500), "classification", "train_data")
+    assert np.array_equal(part[1], targets)
