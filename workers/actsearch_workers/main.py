@@ -122,6 +122,7 @@ def _worker(place: Workplace, names: list[str]) -> Worker:
         update_heartbeat_interval=place.settings.heartbeat_interval,
         stalled_worker_timeout=place.settings.stall_timeout,
         fetch_job_polling_interval=PERIOD,
+        shutdown_graceful_timeout=place.settings.drain_timeout + DRAIN_MARGIN + LAST_WORDS,
         delete_jobs="successful",
     )
 
