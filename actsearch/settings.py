@@ -27,6 +27,8 @@ class Settings(BaseSettings):
             two processes.
         time_slice: seconds a runner works on a job before it lets others have the device.
         stall_timeout: seconds without a heartbeat after which a worker counts as gone and its trials go elsewhere.
+        hang_timeout: seconds without progress after which a device process is killed while it does something of unknown
+            length (loading data, proposing, evaluating); between training steps the limit follows the steps measured.
         drain_timeout: seconds a stopping worker lets trials finish before it gives them back to the queue.
         heartbeat_interval: seconds between a worker's heartbeats.
         trial_attempts: times a trial is tried when crashes interrupt it.
@@ -45,6 +47,7 @@ class Settings(BaseSettings):
     devices: str = "auto"
     time_slice: Annotated[float, Field(gt=0)] = 60.0
     stall_timeout: Annotated[float, Field(gt=0)] = 30.0
+    hang_timeout: Annotated[float, Field(gt=0)] = 600.0
     drain_timeout: Annotated[float, Field(ge=0)] = 20.0
     heartbeat_interval: Annotated[float, Field(gt=0)] = 5.0
     trial_attempts: Annotated[int, Field(ge=1)] = 3

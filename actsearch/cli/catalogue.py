@@ -112,8 +112,8 @@ def workers(as_json: AsJson = False, url: Url = None) -> None:
     if as_json:
         print_json(listed)
         return
-    table = new_table("worker", "devices", "online since", "last seen")
+    table = new_table("worker", "devices", "online since", "last seen", "problems")
     for item in listed:
         since, seen = moment_text(item.started_at), moment_text(item.last_seen_at)
-        add_row(table, item.name, ", ".join(item.devices), since, seen)
+        add_row(table, item.name, ", ".join(item.devices), since, seen, "\n".join(item.problems))
     console().print(table)

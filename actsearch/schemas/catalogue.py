@@ -121,10 +121,15 @@ class TaskInfo(Schema):
 
 
 class WorkerInfo(Schema):
-    """A worker whose heartbeat is fresh."""
+    """A worker whose heartbeat is fresh.
+
+    Args:
+        problems: why devices of it take no work at present, one line for each such device; empty when all is well.
+    """
 
     id: UUID
     name: str
     devices: list[str]
+    problems: list[str]
     started_at: datetime
     last_seen_at: datetime

@@ -35,7 +35,7 @@ class Job(Schema):
     Args:
         reason: why the job failed or was cancelled.
         stopped_by: which limit of the budget ended the search; None before, and where it did not come to that.
-        workers_online: workers that could run it now.
+        workers_online: workers that could run it now: online, with a device that takes work.
         best: the best complete trial so far.
         confirmation: how far it is, once it has begun.
         verdict: what it found, once the job is completed; None where no confirmation was asked for.

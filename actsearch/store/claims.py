@@ -249,13 +249,13 @@ def release(connection: Connection, claimed: Sequence[Claim]) -> None:
 
 _GIVE_BACK = f"""
     UPDATE trials SET
-        state = CASE WHEN attempt + 1 > :attempts THEN 'failed' ELSE 'waiting' END,
-        failure_reason = CASE WHEN attempt + 1 > :attempts THEN 'lost' END,
-        failure_detail = CASE WHEN attempt + 1 > :attempts
+        state = CASE WHEN attempt + :tries > :attempts THEN 'failed' ELSE 'waiting' END,
+        failure_reason = CASE WHEN attempt + :tries > :attempts THEN 'lost' END,
+        failure_detail = CASE WHEN attempt + :tries > :attempts
             THEN 'its runner died ' || attempt || ' times while training it' END,
-        finished_at = CASE WHEN attempt + 1 > :attempts THEN now() END,
-        attempt = CASE WHEN attempt + 1 > :attempts THEN attempt ELSE attempt + 1 END,
-        started_at = CASE WHEN attempt + 1 > :attempts THEN started_at END,
+        finished_at = CASE WHEN attempt + :tries > :attempts THEN now() END,
+        attempt = CASE WHEN attempt + :tries > :attempts THEN attempt ELSE attempt + :tries END,
+        started_at = CASE WHEN attempt + :tries > :attempts THEN started_at END,
         runner = NULL, {_UNREPORTED}
     WHERE state = 'running'
 """  # noqa: S608 - a constant of ours
@@ -264,17 +264,20 @@ _GIVE_BACK = f"""
 _HELD = " AND runner = :runner AND coalesce(worker = :worker, true)"
 
 
-def give_back(connection: Connection, runner: int, attempts: int, worker: str | None = None) -> int:
+def give_back(
+    connection: Connection, runner: int, attempts: int, worker: str | None = None, *, blamed: bool = True
+) -> int:
     """Return a crashed runner's trials to the budget with the same parameters, to be trained again from the start.
 
     Args:
         attempts: tries a trial has; one whose tries are used up fails with reason `lost`.
         worker: only what the runner held there; another one has the same task after taking it over.
+        blamed: whether that costs a try; it does not where the infrastructure failed.
 
     Returns:
         How many trials were given back.
     """
-    values = {"runner": runner, "attempts": attempts, "worker": worker}
+    values = {"runner": runner, "attempts": attempts, "worker": worker, "tries": int(blamed)}
     return connection.execute(text(_GIVE_BACK + _HELD), values).rowcount
 
 
@@ -288,7 +291,7 @@ _ORPHANED = f"""
 
 def give_back_orphans(connection: Connection, attempts: int) -> int:
     """`give_back` for all trials whose runner is no longer at work; returns how many."""
-    return connection.execute(text(_GIVE_BACK + _ORPHANED), {"attempts": attempts}).rowcount
+    return connection.execute(text(_GIVE_BACK + _ORPHANED), {"attempts": attempts, "tries": 1}).rowcount
 
 
 _FAIL_CANCELLED = """
@@ -326,32 +329,3 @@ class Remaining:
 def remaining(connection: Connection, job_id: UUID) -> Remaining:
     """What is left of a job's budget."""
     return Remaining(*connection.execute(text(_OPEN), {"job": job_id}).one())
-
-
-_UNATTENDED = f"""
-    SELECT j.id, j.priority,
-           least(j.parallelism, j.budget_trials - s.next_number + count(t.id)) - coalesce(q.tasks, 0) AS missing
-    FROM jobs j
-    JOIN studies s ON s.id = j.study_id
-    LEFT JOIN trials t ON t.study_id = j.study_id AND t.state = 'waiting'
-    LEFT JOIN (SELECT args ->> 'job_id' AS job_id, count(*) AS tasks FROM procrastinate_jobs
-               WHERE task_name = '{RUN_TASK}' AND status IN ('todo', 'doing') GROUP BY 1) q ON q.job_id = j.id::text
-    WHERE j.state IN ('queued', 'running')
-    GROUP BY j.id, s.next_number, q.tasks
-"""  # noqa: S608 - a constant of ours
-
-
-def unattended(connection: Connection) -> list[tuple[UUID, int, int]]:
-    """Active jobs with too few runner tasks: (job, priority, how many are missing).
-
-    A job whose every trial has ended but that was never closed (its last runner died just then) misses one runner.
-    """
-    rows = connection.execute(text(_UNATTENDED)).all()
-    short = [(row.id, row.priority, int(row.missing)) for row in rows if row.missing > 0]
-    done = [(row.id, row.priority, 1) for row in rows if row.missing == 0 and _is_open_ended(connection, row.id)]
-    return short + done
-
-
-def _is_open_ended(connection: Connection, job_id: UUID) -> bool:
-    left = remaining(connection, job_id)
-    return left.open == 0 and left.unclaimed <= 0

@@ -20,7 +20,9 @@ TRUSTED_IDLE = 1.0
 _OPTIONS = f"-csearch_path={SEARCH_PATH}"
 
 
-def create_store_engine(url: str, *, pool_size: int = 5, max_overflow: int = 10) -> Engine:
+def create_store_engine(
+    url: str, *, pool_size: int = 5, max_overflow: int = 10, longest_pause: float | None = None
+) -> Engine:
     """An engine whose connections see our tables and the queue's.
 
     JSON columns carry NaN and infinities (see `encoding`). Connections lost while idle are replaced unnoticed.
@@ -28,6 +30,8 @@ def create_store_engine(url: str, *, pool_size: int = 5, max_overflow: int = 10)
     Args:
         url: as `embedded.database_url` gives it.
         pool_size, max_overflow: connections kept, and allowed beyond for a while.
+        longest_pause: seconds after which PostgreSQL ends a transaction in which nothing happens, so that the locks of
+            a process that was stopped do not last as long as it; None for never.
     """
     engine = create_engine(
         url,
@@ -35,10 +39,14 @@ def create_store_engine(url: str, *, pool_size: int = 5, max_overflow: int = 10)
         max_overflow=max_overflow,
         json_serializer=encode,
         json_deserializer=decode,
-        connect_args={"options": _OPTIONS},
+        connect_args={"options": _OPTIONS + _pause(longest_pause)},
     )
     _check_idle_connections(engine)
     return engine
+
+
+def _pause(longest: float | None) -> str:
+    return "" if longest is None else f" -cidle_in_transaction_session_timeout={int(longest * 1000)}"
 
 
 def _check_idle_connections(engine: Engine) -> None:

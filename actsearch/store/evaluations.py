@@ -195,13 +195,13 @@ def release(connection: Connection, claimed: Sequence[Claimed]) -> None:
 
 _GIVE_BACK = """
     UPDATE evaluations SET
-        state = CASE WHEN attempt + 1 > :attempts THEN 'failed' ELSE 'waiting' END,
-        failure_reason = CASE WHEN attempt + 1 > :attempts THEN 'lost' END,
-        failure_detail = CASE WHEN attempt + 1 > :attempts
+        state = CASE WHEN attempt + :tries > :attempts THEN 'failed' ELSE 'waiting' END,
+        failure_reason = CASE WHEN attempt + :tries > :attempts THEN 'lost' END,
+        failure_detail = CASE WHEN attempt + :tries > :attempts
             THEN 'its runner died ' || attempt || ' times while training it' END,
-        finished_at = CASE WHEN attempt + 1 > :attempts THEN now() END,
-        attempt = CASE WHEN attempt + 1 > :attempts THEN attempt ELSE attempt + 1 END,
-        started_at = CASE WHEN attempt + 1 > :attempts THEN started_at END,
+        finished_at = CASE WHEN attempt + :tries > :attempts THEN now() END,
+        attempt = CASE WHEN attempt + :tries > :attempts THEN attempt ELSE attempt + :tries END,
+        started_at = CASE WHEN attempt + :tries > :attempts THEN started_at END,
         runner = NULL
     WHERE state = 'running'
 """
@@ -210,9 +210,11 @@ _GIVE_BACK = """
 _HELD = " AND runner = :runner AND coalesce(worker = :worker, true)"
 
 
-def give_back(connection: Connection, runner: int, attempts: int, worker: str | None = None) -> int:
+def give_back(
+    connection: Connection, runner: int, attempts: int, worker: str | None = None, *, blamed: bool = True
+) -> int:
     """`claims.give_back` for a runner's evaluations."""
-    values = {"runner": runner, "attempts": attempts, "worker": worker}
+    values = {"runner": runner, "attempts": attempts, "worker": worker, "tries": int(blamed)}
     return connection.execute(text(_GIVE_BACK + _HELD), values).rowcount
 
 
@@ -224,7 +226,7 @@ _ORPHANED = f"""
 
 def give_back_orphans(connection: Connection, attempts: int) -> int:
     """`give_back` for all evaluations whose runner is no longer at work; returns how many."""
-    return connection.execute(text(_GIVE_BACK + _ORPHANED), {"attempts": attempts}).rowcount
+    return connection.execute(text(_GIVE_BACK + _ORPHANED), {"attempts": attempts, "tries": 1}).rowcount
 
 
 _FAIL_CANCELLED = """
@@ -238,27 +240,6 @@ _FAIL_CANCELLED = """
 def fail_cancelled(connection: Connection) -> int:
     """Fail waiting evaluations of jobs that were cancelled or failed; returns how many."""
     return connection.execute(text(_FAIL_CANCELLED)).rowcount
-
-
-_UNATTENDED = f"""
-    SELECT j.id, j.priority,
-           least(j.parallelism, greatest(1, count(DISTINCT e.replicate) FILTER (WHERE e.state = 'waiting')))
-               - coalesce(q.tasks, 0) AS missing
-    FROM jobs j
-    LEFT JOIN evaluations e ON e.job_id = j.id
-    LEFT JOIN (SELECT args ->> 'job_id' AS job_id, count(*) AS tasks FROM procrastinate_jobs
-               WHERE task_name = '{RUN_TASK}' AND status IN ('todo', 'doing') GROUP BY 1) q ON q.job_id = j.id::text
-    WHERE j.state = 'confirming'
-    GROUP BY j.id, q.tasks
-"""  # noqa: S608 - a constant of ours
-
-
-def unattended(connection: Connection) -> list[tuple[UUID, int, int]]:
-    """Confirming jobs with too few runner tasks: (job, priority, how many are missing).
-
-    One whose every evaluation has ended but that has no verdict (its last runner died just then) needs one runner.
-    """
-    return [(row.id, row.priority, row.missing) for row in connection.execute(text(_UNATTENDED)) if row.missing > 0]
 
 
 # --- reading --------------------------------------------------------------------------------------

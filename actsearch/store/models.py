@@ -178,7 +178,10 @@ class EventRow(Base):
 
 
 class WorkerRow(Base):
-    """A worker process and its devices. The queue knows whether it is alive (`queue_worker_id`)."""
+    """A worker process and its devices. The queue knows whether it is alive (`queue_worker_id`).
+
+    `problems` says why devices of it take no work at present, a line for each of them.
+    """
 
     __tablename__ = "workers"
 
@@ -186,6 +189,7 @@ class WorkerRow(Base):
     name: Mapped[str]
     queue_worker_id: Mapped[int | None] = mapped_column(BigInteger)
     devices: Mapped[list[str]]
+    problems: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     versions: Mapped[Json] = mapped_column(server_default=text("'{}'"))
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     stopped_at: Mapped[datetime | None]

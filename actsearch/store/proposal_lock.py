@@ -22,6 +22,8 @@ def proposing(engine: Engine, job_id: UUID) -> Iterator[None]:
     """
     with engine.begin() as connection:
         connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
+        # The lock is all that this transaction holds, and proposing may take long.
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         try:
             with connection.begin_nested():
                 connection.execute(text(_TURN), {"job": str(job_id)})

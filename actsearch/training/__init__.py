@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from actsearch.training.build import build_module
+from actsearch.training.failures import is_device_error
 from actsearch.training.loop import train
 from actsearch.training.malloc import keep_freed_memory
 from actsearch.training.size import cohort_size
-from actsearch.training.types import Candidate, Cohort, OnComplete, OnRung, Outcome, Plan, Rung
+from actsearch.training.types import Candidate, Cohort, OnComplete, OnRung, OnStep, Outcome, Plan, Rung
 
 __all__ = [
     "Candidate",
     "Cohort",
     "OnComplete",
     "OnRung",
+    "OnStep",
     "Outcome",
     "Plan",
     "Rung",
     "build_module",
     "cohort_size",
+    "is_device_error",
     "keep_freed_memory",
     "train",
 ]

@@ -14,6 +14,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+def is_device_error(error: BaseException) -> bool:
+    """Whether the device itself failed: whatever is trained on it next by this process will fail, too."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return False
+    return isinstance(error, torch.AcceleratorError) or (
+        isinstance(error, RuntimeError) and str(error).startswith(("CUDA error", "cuDNN error", "CUDA driver error"))
+    )
+
+
 def failure_reason(error: BaseException) -> FailureReason:
     """Why a trial fails whose building or training raised this."""
     return FailureReason.out_of_memory if is_out_of_memory(error) else FailureReason.invalid

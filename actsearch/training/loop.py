@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from actsearch.tasks.declaration import Dataset, Part, Task
 from actsearch.training.batches import batches, on_device, steps_per_epoch
 from actsearch.training.diagnostics import activation_sparsity, columns, dead_fraction, gradient_ratios
 from actsearch.training.environment import device_name, forget_peak_memory, peak_memory, versions
-from actsearch.training.failures import failure_reason
+from actsearch.training.failures import failure_reason, is_device_error
 from actsearch.training.metrics import Metrics, PartName
 from actsearch.training.noise import derived_seed, preserved_noise, seed_noise
 from actsearch.training.plain import PlainTrial
@@ -26,7 +27,7 @@ from actsearch.training.preparation import prepared_modules
 from actsearch.training.schedule import learning_rate_factor
 from actsearch.training.stack import StackedTrials
 from actsearch.training.trials import Trials
-from actsearch.training.types import Candidate, Cohort, OnComplete, OnRung, Outcome, Plan, Rung
+from actsearch.training.types import Candidate, Cohort, OnComplete, OnRung, OnStep, Outcome, Plan, Rung
 
 # An evaluation keeps no signals for a backward pass, so it may take larger steps than training in the same memory.
 _EVALUATION_BATCHES = 4
@@ -40,6 +41,7 @@ def train(
     on_rung: OnRung,
     *,
     on_complete: OnComplete = lambda place, module: {},
+    on_step: OnStep = lambda another: None,
 ) -> list[Outcome]:
     """Train the candidates of a cohort together and say what became of each, in the order given.
 
@@ -47,20 +49,21 @@ def train(
     with others, and in any order, up to floating-point noise. One whose loss or validation metric is no longer finite
     fails as `diverged`, one that cannot be built or run as `invalid`; they and those that `on_rung` gives up leave the
     cohort at the end of the epoch. `on_rung` is asked at the last epoch too, but its answer no longer matters: the
-    trial is complete, and `on_complete` may look at its network. torch's global generators are left as they were. The
-    number of threads is the caller's.
+    trial is complete, and `on_complete` may look at its network. `on_step` hears of every training step. torch's
+    global generators are left as they were. The number of threads is the caller's.
 
     Raises:
         TrainingError: when training more than one candidate raises: `out_of_memory` (a smaller cohort may fit), or
             `invalid`. A single candidate's outcome is `failed` instead.
         NotFound, InvalidRequest: for an unknown architecture or parameters that it does not take.
-        Exception: whatever `on_rung` and `on_complete` raise.
+        Exception: whatever `on_rung` and `on_complete` raise, and what a failing device does: that is no trial's fault.
     """
     resolve_parameters(get_architecture(cohort.architecture), cohort.parameters)
     with preserved_noise(torch.device(plan.device)):
         modules, outcomes = prepared_modules(cohort, task, dataset, plan.training.seed)
         if modules:
-            outcomes |= _trained(modules, on_rung, on_complete, lambda: _Run(cohort, modules, task, dataset, plan))
+            run = partial(_Run, cohort, modules, task, dataset, plan, on_step=on_step)
+            outcomes |= _trained(modules, on_rung, on_complete, run)
     return [outcomes[place] for place in range(len(cohort.candidates))]
 
 
@@ -97,9 +100,16 @@ class _Run:
     """A cohort in training; `_places` says whose trial each row of the stack is."""
 
     def __init__(
-        self, cohort: Cohort, modules: Mapping[int, nn.Module], task: Task, dataset: Dataset, plan: Plan
+        self,
+        cohort: Cohort,
+        modules: Mapping[int, nn.Module],
+        task: Task,
+        dataset: Dataset,
+        plan: Plan,
+        *,
+        on_step: OnStep,
     ) -> None:
-        self._plan, self._training = plan, plan.training
+        self._plan, self._training, self._on_step = plan, plan.training, on_step
         self._places = sorted(modules, key=lambda place: (_family_order(cohort.candidates[place]), place))
         self._records = {place: _Record() for place in self._places}
         self._outcomes: dict[int, Outcome] = {}
@@ -150,6 +160,7 @@ class _Run:
             done = (epoch - 1) * steps + step
             factor = learning_rate_factor(self._training.schedule, done, self._training.epochs * steps)
             total = total + self._trials.step(batch, factor)
+            self._on_step(step + 1 < steps)
         metrics = {"train_loss": total / steps}
         if validate:
             metrics |= self._measured("validation", self._validation, self._metrics.judging)
@@ -233,6 +244,8 @@ class _Run:
         try:
             yield
         except Exception as error:
+            if is_device_error(error):
+                raise
             raise _Stopped(failure_reason(error), f"{type(error).__name__}: {error}") from error
 
 

@@ -81,6 +81,10 @@ OnRung = Callable[[Rung], Sequence[bool]]
 """Called at each report; answers, for each of `positions`, whether the trial goes on. May raise to stop them all."""
 
 
+OnStep = Callable[[bool], None]
+"""Called after each training step of the cohort; its argument says whether another one of the epoch follows at once."""
+
+
 OnComplete = Callable[[int, nn.Module], Mapping[str, object]]
 """Called with the place and the trained network of each trial that completes; what it answers joins its metrics.
 

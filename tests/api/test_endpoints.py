@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import optuna
 import pytest
@@ -182,6 +182,24 @@ def test_health(http: TestClient) -> None:
     for path in ("/healthz", "/readyz"):
         assert http.get(path).json() == {"status": "ok"}
     assert http.get("/v1/workers").json() == {"items": [], "next_cursor": None}
+
+
+def test_a_worker_says_why_devices_of_it_take_no_work(http: TestClient, engine: Engine) -> None:
+    problem = "cpu takes no work: its process died (exit code -9) while starting; next try after 4 s"
+    with engine.begin() as connection:
+        for number, problems in enumerate([[], [problem], [problem, problem]]):
+            known = "INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id"
+            values = {"queue": connection.execute(text(known)).scalar_one(), "problems": problems, "id": uuid4()}
+            row = "(:id, :name, :queue, '{cpu, cpu}', :problems)"
+            connection.execute(
+                text(f"INSERT INTO workers (id, name, queue_worker_id, devices, problems) VALUES {row}"),
+                values | {"name": f"worker-{number}"},
+            )
+    items = http.get("/v1/workers").json()["items"]
+    assert {item["name"]: len(item["problems"]) for item in items} == {"worker-0": 0, "worker-1": 1, "worker-2": 2}
+    assert {line for item in items for line in item["problems"]} == {problem}
+    job = http.post("/v1/jobs", json={"task": "digits"}).json()
+    assert job["workers_online"] == 2  # not the one none of whose devices takes work
 
 
 def test_a_database_that_is_not_migrated_is_not_ready(http: TestClient, engine: Engine) -> None:

@@ -168,13 +168,6 @@ def test_orphans_are_given_back_and_the_living_left_alone(engine: Engine, make_j
     assert sorted(row.state for row in _rows(engine)) == ["running", "waiting"]
 
 
-def test_jobs_without_runners_are_found(engine: Engine, make_job, runner) -> None:
-    job, attended = make_job(3), make_job(1)
-    runner(attended)
-    with engine.begin() as connection:
-        assert claims.unattended(connection) == [(job, 0, 3)]
-
-
 def test_values_that_json_cannot_say_survive(engine: Engine, make_job) -> None:
     job = make_job(1)
     (claim,) = _take(engine, job, 1, 1)

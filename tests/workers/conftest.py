@@ -48,7 +48,7 @@ def work(engine: Engine) -> Callable[..., list[Trial]]:
     """Work on a job until it is done, in slices of so many seconds; its trials in order of number."""
 
     def run(job_id: UUID, seconds: float = 600) -> list[Trial]:
-        order = Run(job_id, runner=1, worker="test", seconds=seconds, attempts=3)
+        order = Run(job_id, runner=1, lease=0, worker="test", seconds=seconds, attempts=3)
         while run_slice(engine, order, "cpu", Control()):
             pass
         with engine.connect() as connection:

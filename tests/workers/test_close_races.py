@@ -51,7 +51,7 @@ def _assert_legal(engine: Engine, job: UUID) -> JobState:
 
 
 def _slice(engine: Engine, job: UUID, runner: int) -> Callable[[], bool]:
-    return lambda: run_slice(engine, Run(job, runner, f"worker-{runner}", 60, 3), "cpu", Control())
+    return lambda: run_slice(engine, Run(job, runner, 0, f"worker-{runner}", 60, 3), "cpu", Control())
 
 
 def test_runners_that_begin_and_end_together_complete_the_job_once(engine: Engine, submit: Submit) -> None:

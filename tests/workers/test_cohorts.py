@@ -43,7 +43,7 @@ def submit(engine: Engine, **changes: Any) -> UUID:
 
 
 def run(engine: Engine, job: UUID) -> bool:
-    return run_slice(engine, Run(job, runner=1, worker="here", seconds=120, attempts=3), "cpu", Control())
+    return run_slice(engine, Run(job, runner=1, lease=0, worker="here", seconds=120, attempts=3), "cpu", Control())
 
 
 def trials(engine: Engine, job: UUID) -> list[Any]:

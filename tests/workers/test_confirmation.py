@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from actsearch.schemas import Job, JobRequest, JobState, Outcome
-from actsearch.store import evaluations, jobs, trials
+from actsearch.store import attendance, evaluations, jobs, trials
 from actsearch.study import prepare
 from actsearch_workers.control import Control
 from actsearch_workers.messages import Run
@@ -48,7 +48,9 @@ def submit(engine: Engine, **changes: Any) -> UUID:
 
 
 def run(engine: Engine, job: UUID, *, runner: int = 1, seconds: float = 600) -> bool:
-    return run_slice(engine, Run(job, runner=runner, worker="here", seconds=seconds, attempts=3), "cpu", Control())
+    return run_slice(
+        engine, Run(job, runner=runner, lease=0, worker="here", seconds=seconds, attempts=3), "cpu", Control()
+    )
 
 
 def seen(engine: Engine, job: UUID) -> Job:
@@ -206,7 +208,7 @@ def test_a_confirming_job_without_runners_is_found(engine: Engine) -> None:
         run(engine, job, seconds=0.01)
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM procrastinate_jobs"))
-        assert [(found, missing) for found, _, missing in evaluations.unattended(connection)] == [(job, 3)]
+        assert [(one.job_id, one.missing) for one in attendance.attendance(connection)] == [(job, 3)]
 
 
 @pytest.mark.parametrize("asked", ["off", "auto"])

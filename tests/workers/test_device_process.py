@@ -30,7 +30,7 @@ async def device(database_url: str) -> AsyncIterator[DeviceProcess]:
 
 
 def _order(job: UUID, runner: int = 1) -> Run:
-    return Run(job, runner, "worker", seconds=600, attempts=3)
+    return Run(job, runner, 0, "worker", seconds=600, attempts=3)
 
 
 def _pid(device: DeviceProcess) -> int:
@@ -71,6 +71,27 @@ async def test_it_is_kept_from_job_to_job_and_replaced_when_it_dies(
     assert await device.run(_order(third, 5)) == Done(more=False)
     assert _pid(device) != pid
     assert not psutil.pid_exists(pid)
+
+
+async def test_one_that_is_stopped_is_killed_while_a_busy_one_is_left_alone(
+    database_url: str, engine: Engine, submit: Submit
+) -> None:
+    device = DeviceProcess("cpu", 1, database_url, silence=3.0)
+    await device.start()
+    long = submit(budget={"trials": 2}, training={"epochs": 100_000})
+    working = asyncio.create_task(device.run(_order(long)))
+    await asyncio.sleep(4)
+    assert not working.done()
+    os.kill(_pid(device), signal.SIGSTOP)
+    with pytest.raises(ProcessDied, match=r"was not heard for \d+ s and was killed"):
+        await asyncio.wait_for(working, 60)
+    assert not device.alive
+
+
+async def test_a_device_that_does_not_exist_is_told_at_the_start(database_url: str) -> None:
+    device = DeviceProcess("cuda:77", 1, database_url)
+    with pytest.raises(ProcessDied, match="exit code 1"):
+        await device.start()
 
 
 async def test_it_ends_when_it_is_stopped_even_at_work(device: DeviceProcess, engine: Engine, submit: Submit) -> None:

@@ -27,7 +27,7 @@ def test_runners_that_begin_together_try_nothing_twice(
 
     def work(runner: int) -> bool:
         barrier.wait()
-        return run_slice(engine, Run(job, runner, f"worker-{runner}", 60, 3), "cpu", Control())
+        return run_slice(engine, Run(job, runner, 0, f"worker-{runner}", 60, 3), "cpu", Control())
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(work, (1, 2, 3)))

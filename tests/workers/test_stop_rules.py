@@ -47,7 +47,7 @@ def test_the_limit_that_is_reached_first_ends_the_search(engine: Engine, budget:
             prepared.baseline_parameters,
         )
 
-    run_slice(engine, Run(job, runner=1, worker="here", seconds=600, attempts=3), "cpu", Control())
+    run_slice(engine, Run(job, runner=1, lease=0, worker="here", seconds=600, attempts=3), "cpu", Control())
 
     with engine.connect() as connection:
         done: Job = jobs.get_job(connection, job, 30)

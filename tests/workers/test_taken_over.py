@@ -60,7 +60,7 @@ def moments(engine: Engine, database_url: str, submit: Submit) -> Iterator[Momen
 
             event.listen(engine, "checkout", look)
             try:
-                run_slice(engine, Run(job, runner=1, worker="old", seconds=60, attempts=3), "cpu", control)
+                run_slice(engine, Run(job, runner=1, lease=0, worker="old", seconds=60, attempts=3), "cpu", control)
             finally:
                 event.remove(engine, "checkout", look)
             if left:

@@ -11,7 +11,7 @@ from actsearch.errors import InvalidRequest
 from actsearch_workers import control
 from actsearch_workers.control import Control
 from actsearch_workers.device_process import DeviceProcess
-from actsearch_workers.pool import DevicePool, device_names, threads_each
+from actsearch_workers.pool import LONGEST_REST, DevicePool, device_names, threads_each
 
 
 def test_a_name_may_stand_twice_and_auto_finds_something() -> None:
@@ -56,6 +56,46 @@ async def test_a_device_has_one_user_at_a_time_and_comes_back_after_errors() -> 
     assert sum(isinstance(end, ArithmeticError) for end in ends) == 10
     assert all(end is None or isinstance(end, ArithmeticError) for end in ends)
     assert most == 2
+
+
+async def test_a_device_that_fails_rests_longer_each_time_and_says_why() -> None:
+    (process,) = processes = [DeviceProcess("cpu", 1, "unused")]
+    devices = DevicePool(processes)
+    condition = devices.condition(process)
+    rests = []
+    for _ in range(12):
+        condition.failed(None)
+        rests.append(condition.rest)
+    assert rests[:4] == [1, 2, 4, 8]
+    assert rests[-1] == LONGEST_REST
+
+    async with devices.free() as device:
+        devices.rest(device, "its process died")
+    assert devices.fit == 0
+    assert devices.problems == ["cpu takes no work: its process died, 12 times in a row; next try after 300 s"]
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(devices.free().__aenter__(), 0.05)
+    condition.worked()
+    assert (condition.failures, condition.suspects) == (0, set())
+    await devices.stop()
+
+
+async def test_a_device_that_is_not_to_blame_returns_after_its_rest() -> None:
+    devices = DevicePool([DeviceProcess("cpu", 1, "unused")])
+    async with devices.free() as device:
+        device._process = _Alive()  # type: ignore[assignment]
+        devices.condition(device).failed(None)
+        devices.rest(device, "the disk of the database is full", restart=False)
+    assert devices.fit == 0
+    async with asyncio.timeout(10), devices.free() as again:
+        assert again is device
+        assert devices.problems == []
+
+
+class _Alive:
+    """A process that runs."""
+
+    returncode = None
 
 
 def test_a_draining_slice_gives_up_only_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:

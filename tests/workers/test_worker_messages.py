@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from actsearch_workers.messages import (
+    Beat,
     Broken,
     Done,
     Drain,
@@ -25,13 +26,16 @@ orders = st.builds(Drain, _seconds, kind=st.just("drain")) | st.builds(
     Run,
     st.uuids(),
     st.integers(1, 2**62),
+    st.integers(0, 2**31),
     st.text(max_size=200),
     _seconds,
     st.integers(1, 9),
     kind=st.just("run"),
 )
-replies = st.sampled_from([Ready(), Done(more=True), Done(more=False)]) | st.builds(
-    Broken, st.text(max_size=3000), kind=st.just("broken")
+replies = (
+    st.sampled_from([Ready(), Done(more=True), Done(more=False)])
+    | st.builds(Broken, st.text(max_size=3000), st.sampled_from(["job", "worker", "infrastructure"]))
+    | st.builds(Beat, st.integers(0, 2**62), st.integers(0, 2**62), stepping=st.booleans())
 )
 
 

@@ -163,6 +163,7 @@ def _outcomes(context: Context, members: Sequence[Member]) -> list[Outcome]:
         plan,
         lambda rung: _on_rung(context, members, rung),
         on_complete=costs_of(request, context.device),
+        on_step=context.control.stepped,
     )
 
 
@@ -183,6 +184,7 @@ def candidate_of(request: JobRequest, suggestion: Suggestion) -> Candidate:
 
 def _on_rung(context: Context, members: Sequence[Member], rung: Rung) -> list[bool]:
     """Report, and say who goes on: not the pruned, nor those that went to another runner meanwhile."""
+    context.control.moved()
     at_rung = [members[position] for position in rung.positions]
     reports = [claims.Report(m.claim, rung.epoch, metrics) for m, metrics in zip(at_rung, rung.metrics, strict=True)]
     with context.engine.begin() as connection:

@@ -180,11 +180,13 @@ def _outcomes(context: Context, claimed: Sequence[evaluations.Claimed]) -> list[
         plan,
         lambda rung: _on_rung(context, claimed, rung),
         on_complete=costs_of(request, context.device),
+        on_step=context.control.stepped,
     )
 
 
 def _on_rung(context: Context, claimed: Sequence[evaluations.Claimed], rung: Rung) -> list[bool]:
     """Nothing is pruned here; but a cancelled job stops, and what went to another runner leaves."""
+    context.control.moved()
     with context.engine.begin() as connection:
         ours = evaluations.still_ours(connection, claimed)
         state = jobs.get_state(connection, context.order.job_id)

@@ -7,10 +7,12 @@ from sqlalchemy import Connection
 from actsearch.store import claims, evaluations
 
 
-def give_back(connection: Connection, runner: int, attempts: int, worker: str | None = None) -> int:
+def give_back(
+    connection: Connection, runner: int, attempts: int, worker: str | None = None, *, blamed: bool = True
+) -> int:
     """Return whatever a crashed runner held, on one worker or wherever it was; how much that was."""
-    return claims.give_back(connection, runner, attempts, worker) + evaluations.give_back(
-        connection, runner, attempts, worker
+    return claims.give_back(connection, runner, attempts, worker, blamed=blamed) + evaluations.give_back(
+        connection, runner, attempts, worker, blamed=blamed
     )
 
 

@@ -8,6 +8,9 @@ from uuid import UUID
 
 from pydantic import Field, TypeAdapter
 
+Fault = Literal["job", "worker", "infrastructure"]
+"""Whose fault it is that a slice failed: what the job asks for, this worker or device, or the database."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -15,6 +18,8 @@ class Run:
 
     Args:
         runner: the queue's id of the runner task.
+        lease: the task's `attempts` when it was fetched: who puts a task back on the queue raises them, so that runner
+            and lease together say whose task it is.
         worker: the worker's name, recorded with each trial.
         seconds: length of the time slice.
         attempts: times a trial is tried when crashes interrupt it.
@@ -22,6 +27,7 @@ class Run:
 
     job_id: UUID
     runner: int
+    lease: int
     worker: str
     seconds: float
     attempts: int
@@ -44,6 +50,22 @@ class Ready:
 
 
 @dataclass(frozen=True)
+class Beat:
+    """The device process lives; sent every second.
+
+    Args:
+        steps: training steps done since it started.
+        moves: other things done since then (trials proposed, rungs reported ...).
+        stepping: the next thing done will be another step of the same epoch.
+    """
+
+    steps: int
+    moves: int
+    stepping: bool = False
+    kind: Literal["beat"] = "beat"
+
+
+@dataclass(frozen=True)
 class Done:
     """The slice is over; `more` says whether the job has work left for this runner."""
 
@@ -53,14 +75,16 @@ class Done:
 
 @dataclass(frozen=True)
 class Broken:
-    """The slice ended in an error that is not a trial's own (say, the database went away)."""
+    """The slice ended in an error that is not a trial's own; `fault` says whose it is."""
 
     detail: str
+    fault: Fault = "job"
     kind: Literal["broken"] = "broken"
 
 
+Answer = Ready | Done | Broken
 Order = Annotated[Run | Drain, Field(discriminator="kind")]
-Reply = Annotated[Ready | Done | Broken, Field(discriminator="kind")]
+Reply = Annotated[Ready | Beat | Done | Broken, Field(discriminator="kind")]
 
 _ORDERS: TypeAdapter[Order] = TypeAdapter(Order)
 _REPLIES: TypeAdapter[Reply] = TypeAdapter(Reply)

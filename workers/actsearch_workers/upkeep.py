@@ -2,59 +2,73 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import structlog
-from procrastinate import App
-from procrastinate.exceptions import ConnectorException
 from sqlalchemy import Engine, text
 
 from actsearch.settings import Settings
-from actsearch.store import claims, evaluations
-from actsearch.store.queue import RUNNER_QUEUE, defer_runners
+from actsearch.store import attendance, claims, evaluations, queue
 from actsearch_workers.handback import fail_cancelled
 
 log = structlog.get_logger()
 _LOCK = 0x616374726570  # "actrep": the advisory lock that serialises repairs
 PERIOD = 5.0
-"""Seconds between two runs; the cron line in `tasks` says the same."""
+"""Seconds between two repairs of a worker."""
 
 
-async def reconcile(app: App, engine: Engine, settings: Settings) -> None:
-    """Put runners of vanished workers back on the queue, their trials back to the budget, and close gaps.
+@dataclass
+class Observer:
+    """Knows which workers are silent, by the database's clock and by our own, which nobody sets back.
 
-    Safe to run at any time, any number of times, on several workers at once.
+    Whoever looks for the first time believes the database. After a time in which it could not look, because it slept or
+    the database was away, it believes only what it sees from then on: nobody else could be heard either.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    _changed: dict[int, tuple[datetime, float]] = field(default_factory=dict)
+    _looked: float | None = None
+    _since: float = float("-inf")
+
+    def silent(self, heartbeats: Sequence[queue.Heartbeat], seconds: float) -> list[int]:
+        """Ids of the workers whose last heartbeat is older than that, or has been the same for longer than that."""
+        now = self.clock()
+        if self._looked is not None and now - self._looked > max(seconds, 2 * PERIOD):
+            self._changed, self._since = {}, now
+        self._looked = now
+        before, self._changed = self._changed, {}
+        for one in heartbeats:
+            at, since = before.get(one.worker, (one.at, now))
+            self._changed[one.worker] = (one.at, since if at == one.at else now)
+        return [one.worker for one in heartbeats if self._age(one, now) > seconds]
+
+    def _age(self, one: queue.Heartbeat, now: float) -> float:
+        return max(min(one.age, now - self._since), now - self._changed[one.worker][1])
+
+
+def reconcile(engine: Engine, settings: Settings, observer: Observer) -> None:
+    """Put runners of vanished workers back on the queue, their trials back to the budget; mend the number of runners.
+
+    One transaction. Safe to run at any time, any number of times, on several workers at once.
     """
     # A worker is given up so early that, with the time until this runs, a crash costs no more than the stall timeout.
     silence = max(settings.stall_timeout - PERIOD, 2 * settings.heartbeat_interval)
-    stalled = list(await app.job_manager.get_stalled_jobs(queue=RUNNER_QUEUE, seconds_since_heartbeat=silence))
-    for job in stalled:
-        log.warning("runner lost its worker; back to the queue", job=job.task_kwargs.get("job_id"))
-        try:
-            await app.job_manager.retry_job(job)
-        except ConnectorException:
-            log.info("another worker was faster, or the database is away", job=job.task_kwargs.get("job_id"))
-    await asyncio.to_thread(_repair, engine, settings)
-
-
-def _repair(engine: Engine, settings: Settings) -> None:
     with engine.begin() as connection:
-        # One at a time: two that count a job's runners at the same moment would both add the missing ones.
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        if not connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _LOCK}).scalar_one():
+            return  # another worker is at it
+        gone = observer.silent(queue.heartbeats(connection), silence)
+        put_back = queue.put_back(connection, gone)
         lost = claims.give_back_orphans(connection, settings.trial_attempts)
         lost += evaluations.give_back_orphans(connection, settings.trial_attempts)
         cancelled = fail_cancelled(connection)
-        for job_id, priority, missing in claims.unattended(connection) + evaluations.unattended(connection):
-            log.warning("job without enough runners", job=str(job_id), missing=missing)
-            defer_runners(connection, job_id, missing, priority)
-        connection.execute(text(_CLOSE_WORKERS), {"silence": settings.stall_timeout})
+        runners = attendance.mend(connection)
+        queue.close_workers(connection, gone)
+    if put_back:
+        log.warning("runners lost their workers; back to the queue", tasks=put_back)
     if lost or cancelled:
         log.warning("trials repaired", given_back=lost, cancelled=cancelled)
-
-
-_CLOSE_WORKERS = """
-    UPDATE workers w SET stopped_at = now()
-    WHERE w.stopped_at IS NULL AND NOT EXISTS (
-        SELECT 1 FROM procrastinate_workers q
-        WHERE q.id = w.queue_worker_id AND q.last_heartbeat > now() - make_interval(secs => :silence))
-"""
+    for job, change in runners.items():
+        log.warning("wrong number of runners", job=str(job), added=change)
