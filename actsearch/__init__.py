@@ -20,7 +20,18 @@ if TYPE_CHECKING:
         ServerUnreachable,
         WaitTimeout,
     )
-    from actsearch.errors import ActsearchError, ClientError
+    from actsearch.errors import (
+        ActsearchError,
+        ClientError,
+        FieldProblem,
+        IllegalTransition,
+        InvalidRequest,
+        NotFound,
+        StoreError,
+        TrainingError,
+    )
+    from actsearch.inprocess import Activations as Activations
+    from actsearch.inprocess import SearchResult as SearchResult
     from actsearch.inprocess import search as search
     from actsearch.schemas import (
         ActivationSpec,
@@ -56,6 +67,9 @@ __all__ = [
     "ClientError",
     "ConflictError",
     "FamilyChoice",
+    "FieldProblem",
+    "IllegalTransition",
+    "InvalidRequest",
     "InvalidRequestError",
     "Job",
     "JobHandle",
@@ -64,6 +78,7 @@ __all__ = [
     "MalformedAnswer",
     "Named",
     "NoResult",
+    "NotFound",
     "NotFoundError",
     "Objective",
     "Placement",
@@ -73,8 +88,10 @@ __all__ = [
     "SearchSpace",
     "ServerError",
     "ServerUnreachable",
+    "StoreError",
     "TaskChoice",
     "Training",
+    "TrainingError",
     "Trial",
     "TrialState",
     "WaitTimeout",
@@ -82,7 +99,12 @@ __all__ = [
 ]
 
 # Exported, too, but not by `from actsearch import *`: these load torch.
-_HEAVY = {"search": "actsearch.inprocess", "swap_activations": "actsearch.surgery.swapping"}
+_HEAVY = {
+    "Activations": "actsearch.inprocess",
+    "SearchResult": "actsearch.inprocess",
+    "search": "actsearch.inprocess",
+    "swap_activations": "actsearch.surgery.swapping",
+}
 _HOMES = ("actsearch.errors", "actsearch.schemas", "actsearch.client.errors", "actsearch.client")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from optuna import Trial
@@ -22,6 +22,7 @@ from actsearch.activations import (
     expression_family,
     family_of,
     get_family,
+    resolve,
 )
 from actsearch.activations.declaration import Family, Parameter
 from actsearch.activations.expressions.grammar import compose, used_parameters
@@ -70,6 +71,8 @@ class Space:
         architecture, training: distributions of the other searched parameters, by name.
         groups_in: the groups that a network with given architecture parameters has, where these are searched: a
             shallower one has fewer sites. None where all networks have all `groups`.
+        stand_ins: by group, (activation, what stands in for it): the catalogue's activation that the network as given
+            computes there anyway, and `as given`.
     """
 
     groups: Sequence[str]
@@ -77,6 +80,7 @@ class Space:
     architecture: Distributions
     training: Distributions
     groups_in: Callable[[Mapping[str, Scalar]], Sequence[str]] | None = None
+    stand_ins: Mapping[str, tuple[ActivationSpec, ActivationSpec]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -228,7 +232,9 @@ def _suggest_activation(trial: Trial, space: Space, group: str) -> ActivationSpe
     family = space.families[name]
     if family.grammar is not None:
         return _suggest_expression(trial, prefix, family.grammar, family.learned)
-    return _spec(family, {n: float(_suggest(trial, f"{prefix}{name}.{n}", d)) for n, d in family.searched.items()})
+    found = _spec(family, {n: float(_suggest(trial, f"{prefix}{name}.{n}", d)) for n, d in family.searched.items()})
+    own, instead = space.stand_ins.get(group, (None, found))
+    return instead if own is not None and resolve(found) == own else found
 
 
 def only_activation(choice: FamilyChoice) -> ActivationSpec | None:
@@ -240,7 +246,7 @@ def only_activation(choice: FamilyChoice) -> ActivationSpec | None:
 def _spec(family: FamilySpace, searched: Mapping[str, float]) -> ActivationSpec:
     """The activation with the values that are fixed and these."""
     values = {**family.fixed, **searched}
-    declared = get_family(family.name) if family.expression is None else expression_family(family.expression)
+    declared = family_of(ActivationSpec(family=family.name, expression=family.expression))
     return ActivationSpec.model_validate(
         {
             "family": family.name,

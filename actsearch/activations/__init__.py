@@ -29,13 +29,16 @@ from actsearch.activations.describe import describe, describe_activation
 from actsearch.activations.expressions import EXPRESSION, GRAMMAR, Grammar, expression_family, family_of
 from actsearch.activations.fingerprint import fingerprint
 from actsearch.activations.gain import derivative_second_moment, gain, largest_second_moment, second_moment
+from actsearch.activations.given import AS_GIVEN, GIVEN
 from actsearch.activations.module import Activation
 from actsearch.activations.resolution import learned_names, resolve
 from actsearch.activations.snippet import snippet
 from actsearch.plugins import load_plugins
 
 __all__ = [
+    "AS_GIVEN",
     "EXPRESSION",
+    "GIVEN",
     "GRAMMAR",
     "Activation",
     "Curve",

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from actsearch.activations.declaration import Cost
 from actsearch.activations.expressions.family import family_of
 from actsearch.activations.gain import gain
 from actsearch.activations.resolution import learned_names, resolve
@@ -24,6 +25,7 @@ class Activation(nn.Module):
     Attributes:
         spec: the complete activation (see `resolve`).
         gain: gain for the weights of the layer before (see `gain`).
+        cost: its family's cost class.
 
     Raises:
         InvalidRequest: see `resolve`.
@@ -36,6 +38,7 @@ class Activation(nn.Module):
         self.gain: float = gain(self.spec)
         self.axis = axis
         family = family_of(self.spec)
+        self.cost: Cost = family.cost
         self._function, self._stochastic = family.function, family.stochastic
         self._learned = learned_names(self.spec)
         self._fixed = {name: v for name, v in self.spec.parameters.items() if name not in self._learned}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from actsearch.activations.declaration import Family, families
 from actsearch.activations.expressions.family import EXPRESSION, family_of
+from actsearch.activations.given import AS_GIVEN
 from actsearch.errors import FieldProblem, InvalidRequest, unknown
 from actsearch.schemas import ActivationSpec
 
@@ -39,7 +40,7 @@ def _check_family(spec: ActivationSpec) -> None:
     if spec.family == EXPRESSION:
         if spec.expression is None:
             raise InvalidRequest(FieldProblem("expression", "required, for example max(x, 0) * sigmoid(beta * x)"))
-    elif spec.family not in families():
+    elif spec.family not in (*families(), AS_GIVEN):
         known = (*families(), EXPRESSION)
         raise InvalidRequest(FieldProblem("family", unknown("family", spec.family, known), known))
     elif spec.expression is not None:

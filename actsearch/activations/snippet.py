@@ -15,7 +15,9 @@ from actsearch.activations.declaration import Family
 from actsearch.activations.expressions.family import EXPRESSION, family_of
 from actsearch.activations.expressions.operators import HELPERS
 from actsearch.activations.expressions.tree import Expression
+from actsearch.activations.given import AS_GIVEN
 from actsearch.activations.resolution import learned_names, resolve
+from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.schemas import ActivationSpec
 
 CHANNELS = "channels = 64  # size of axis 1 of the input\n"
@@ -28,9 +30,11 @@ def snippet(spec: ActivationSpec) -> str:
     each channel start from the line `channels = 64`, which the user sets.
 
     Raises:
-        InvalidRequest: see `resolve`.
+        InvalidRequest: see `resolve`, and for `as given`, which is the network's own code.
     """
     full = resolve(spec)
+    if full.family == AS_GIVEN:
+        raise InvalidRequest(FieldProblem("family", "the network came with it; there is no code to add"))
     family = family_of(full)
     if family.torch_module is not None and _torch_suffices(family.torch_module, full):
         return _torch_snippet(family.torch_module, full)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import nn
 
@@ -27,11 +27,16 @@ class Sites(Protocol):
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What an architecture must fit: see `tasks.Dataset` for the kinds and shapes."""
+    """What an architecture must fit: see `tasks.Dataset` for the kinds and shapes.
+
+    Args:
+        example: of the kind `several`, inputs of one sample.
+    """
 
     kind: str
     shape: tuple[int, ...]
     outputs: int
+    example: Any = None
 
 
 Builder = Callable[..., nn.Module]
@@ -49,6 +54,7 @@ class Architecture:
         baseline: the activation that people use in it, with which a job compares unless its request says otherwise.
         role_baselines: by stage, where stages are roles with another usual activation: the gates of a recurrent cell. A
             role is chosen apart even if all else shares one choice, and keeps its baseline whatever a request says.
+        own: by site, the catalogue's activation that the network computes there where it is `as given`, if it has it.
     """
 
     name: str
@@ -58,6 +64,7 @@ class Architecture:
     parameters: Sequence[ParameterInfo]
     baseline: ActivationSpec = RELU
     role_baselines: Mapping[str, ActivationSpec] = field(default_factory=dict)
+    own: Mapping[str, ActivationSpec] = field(default_factory=dict)
 
 
 _ARCHITECTURES: dict[str, Architecture] = {}

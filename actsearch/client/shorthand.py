@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
+from uuid import UUID
 
 from pydantic_core import to_jsonable_python
 
@@ -13,6 +14,7 @@ from actsearch.schemas import (
     Choices,
     Confirmation,
     FamilyChoice,
+    FamilyTags,
     JobRequest,
     Named,
     Objective,
@@ -38,21 +40,22 @@ class Shorthand(TypedDict, total=False):
     task: str | Named | TaskChoice | Mapping[str, Any]
     architecture: str | Named | Mapping[str, Any]
     space: SearchSpace | Mapping[str, Any]
-    baseline: str | ActivationSpec | Mapping[str, Any]
+    baseline: str | ActivationSpec | Mapping[str, Any] | None
     training: Training | Mapping[str, Any]
     budget: Budget | Mapping[str, Any]
     objective: Objective | Mapping[str, Any]
     objectives: Sequence[Objective | Mapping[str, Any]]
     measures: Sequence[str]
-    sampler: str | Sampler
-    pruner: str | Pruner
+    sampler: str | Sampler | Mapping[str, Any]
+    pruner: str | Pruner | Mapping[str, Any]
     confirmation: Literal["auto", "off"] | Confirmation | Mapping[str, Any]
     parallelism: int | None
     cohort_size: int | None
     priority: int
     seed: int | None
     name: str | None
-    families: Literal["all"] | Sequence[str | FamilyChoice | Mapping[str, Any]]
+    warm_start: Literal["auto", "off"] | Sequence[str | UUID]
+    families: Literal["all"] | Sequence[str | FamilyChoice | FamilyTags | Mapping[str, Any]]
     placement: Placement | str
     trials: int
     epochs: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,8 @@ from actsearch.activations import Activation
 from actsearch.architectures import Architecture, Builder, InputSpec, Sites
 from actsearch.architectures.declaration import RELU
 from actsearch.errors import FieldProblem, InvalidRequest
+from actsearch.inprocess.calling import Called, Forward, Output, how_to_call, unwrapped
+from actsearch.inprocess.given import Nearest
 from actsearch.schemas import ActivationSpec
 
 MODEL = "model"
@@ -56,7 +58,11 @@ class Network:
         outputs: on the batch that it was tried on.
         replaced, left: what stood at each site of a ready-made module, by path, and what was left, with the reason.
         kept: names of the weights that all candidates begin with as they were given; see `weights`.
-        own: the activation that the network came with, where the catalogue has it, else ReLU.
+        own: the baseline unless a request names another: `as given` for a ready-made module.
+        nearest: by site, the catalogue's activation that is nearest to what stood there.
+        same: by site, the catalogue's activation that stood there, if it has it; none with weights of its own.
+        restored: what the caller gets of a trained network: the module's own class where all is as given.
+        notes: what was guessed about how it is called.
     """
 
     build: Builder
@@ -65,22 +71,34 @@ class Network:
     left: Mapping[str, str] = field(default_factory=dict)
     kept: Sequence[str] = ()
     own: ActivationSpec = RELU
+    nearest: Mapping[str, Nearest] = field(default_factory=dict)
+    same: Mapping[str, ActivationSpec] = field(default_factory=dict)
+    restored: Callable[[nn.Module], nn.Module] = lambda trained: trained
+    notes: Sequence[str] = ()
 
     def architecture(self, kind: str) -> Architecture:
         """The architecture, without parameters, that takes inputs of this kind."""
-        return Architecture(OWN, "the caller's own network", self.build, (kind,), (), self.own)
+        return Architecture(OWN, "the caller's own network", self.build, (kind,), (), self.own, own=self.same)
 
 
-def from_build(build: Build, batch: Tensor) -> Network:
+def from_build(build: Build, batch: Any, *, forward: Forward | None = None, output: Output | None = None) -> Network:
     """The network that a function makes: each site a stage of its own; torch's global generators stay as they are.
 
     Args:
-        batch: inputs to try it on, (B, ...).
+        batch: inputs to try it on, (B, ...), or several.
+        forward, output: see `how_to_call`.
 
     Raises:
         InvalidRequest: if it has no site, a site is passed by, or one module stands at places of different widths.
     """
-    places, outputs = _survey(build, batch)
+    places, survey = _survey(build)
+    calling, notes = how_to_call(survey, batch, forward, output)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        outputs = checked_outputs((Called(survey, calling) if calling else survey)(batch))
+    _check_used(places)
+
+    def network(act: Activations) -> nn.Module:
+        return build(act) if calling is None else Called(build(act), calling)
 
     def built(spec: InputSpec, sites: Sites) -> nn.Module:
         made = 0
@@ -92,15 +110,16 @@ def from_build(build: Build, batch: Tensor) -> Network:
             return sites(chosen, stage=chosen, channels=places[chosen].channels, axis=axis)
 
         if torch.empty(0).device.type != "meta":
-            return build(act)
+            return network(act)
         # Only asked for shapes; but constructors may compute, which tensors without memory cannot.
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-            return build(act).to("meta")
+            return network(act).to("meta")
 
-    return Network(built, outputs)
+    return Network(built, outputs, restored=unwrapped, notes=notes)
 
 
-def _survey(build: Build, batch: Tensor) -> tuple[dict[str, Place], Tensor]:
+def _survey(build: Build) -> tuple[dict[str, Place], nn.Module]:
+    """The network with a probe at each site, in evaluation mode, and what the probes will see."""
     places: dict[str, Place] = {}
 
     def site(name: str | None = None, *, axis: int = 1) -> nn.Module:
@@ -111,17 +130,19 @@ def _survey(build: Build, batch: Tensor) -> tuple[dict[str, Place], Tensor]:
         return _Probe(chosen, places[chosen])
 
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        module = build(site)
+        module: object = build(site)
         if not isinstance(module, nn.Module):
             message = f"returned a {type(module).__name__}; return the network, an nn.Module"
             raise InvalidRequest(FieldProblem(MODEL, message))
-        outputs = module.eval()(batch)
     if not places:
         raise InvalidRequest(FieldProblem(MODEL, "never called its argument; put `act()` where activations stand"))
+    return places, module.eval()
+
+
+def _check_used(places: Mapping[str, Place]) -> None:
     unused = [name for name, place in places.items() if not place.channels]
     if unused:
         raise InvalidRequest(FieldProblem(MODEL, f"no signal passes {', '.join(unused)}; use each `act()` it makes"))
-    return places, checked_outputs(outputs)
 
 
 def checked_outputs(outputs: object) -> Tensor:

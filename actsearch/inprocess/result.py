@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from torch import nn
 
-from actsearch.activations import snippet
+from actsearch.activations import AS_GIVEN, snippet
 from actsearch.client.errors import NoResult
+from actsearch.inprocess.given import Nearest
 from actsearch.schemas import ActivationSpec, Direction, ObjectiveInfo, Scalar, StopRule, Verdict
 
 if TYPE_CHECKING:
@@ -72,8 +73,9 @@ class SearchResult:
             validation part, in evaluation mode on the CPU.
         replaced: what stood at each site of a ready-made module, by path: `ReLU(inplace=True)`, `F.relu` ...
         left: what was left of its activations, by path, and why.
-        notes: what the targets were taken as and why, and how many samples each class has.
         kept_weights: names of its weights that every trial began with as they were given.
+        notes: what was found out and guessed about data, targets and network, and how to say otherwise.
+        nearest: of what stood at its sites, by path, the catalogue's nearest activation and how near it is.
     """
 
     objectives: Sequence[ObjectiveInfo]
@@ -85,6 +87,7 @@ class SearchResult:
     replaced: Mapping[str, str] = field(default_factory=dict)
     left: Mapping[str, str] = field(default_factory=dict)
     kept_weights: Sequence[str] = ()
+    nearest: Mapping[str, Nearest] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
     @property
@@ -169,11 +172,20 @@ class SearchResult:
         return front
 
     def snippet(self) -> str:
-        """PyTorch code of the winner's activations that needs nothing of this package."""
+        """PyTorch code of the winner's activations that needs nothing of this package.
+
+        Where the network keeps its own (`as given`) there is nothing to change: a comment says what stands there.
+        """
         each = self.winner.activations
         if len(each) == 1:
-            return snippet(next(iter(each.values())))
-        return "\n\n".join(f"# {where}\n{snippet(spec)}" for where, spec in each.items())
+            return self._code(next(iter(each.values())))
+        return "\n\n".join(f"# {where}\n{self._code(spec)}" for where, spec in each.items())
+
+    def _code(self, spec: ActivationSpec) -> str:
+        if spec.family != AS_GIVEN:
+            return snippet(spec)
+        own = "".join(f"\n#   {path}: {' '.join(what.split())}" for path, what in self.replaced.items())
+        return f"# as given: keep the network's own activations{own}\n"
 
     def to_pandas(self) -> pd.DataFrame:
         """All trials as a table: one row a trial, nested values in dotted columns."""
@@ -211,6 +223,9 @@ class SearchResult:
         if self.replaced:
             counts = Counter(self.replaced.values()).items()
             yield f"searched: {', '.join(f'{count} x {what}' for what, count in counts)}"
+            alike = {what: self.nearest.get(path) for path, what in self.replaced.items()}
+            words = [f"{what} ({near or 'unlike any of the catalogue'})" for what, near in alike.items()]
+            yield f"{AS_GIVEN}: {', '.join(words)}"
         yield from (f"left as it is: {path or 'the module'} ({reason})" for path, reason in self.left.items())
         if self.kept_weights:
             yield f"began as given in every trial: {_listed(self.kept_weights)}"

@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Unpack
 
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from actsearch.activations import AS_GIVEN
 from actsearch.client.shorthand import Shorthand, to_document
 from actsearch.errors import FieldProblem, InvalidRequest
+from actsearch.inprocess.augmenting import Augment, check_augment
+from actsearch.inprocess.calling import Forward, Output
 from actsearch.inprocess.confirmation import confirm
-from actsearch.inprocess.data import Data, held_out, to_part
+from actsearch.inprocess.data import Data, held_out, read
+from actsearch.inprocess.loaders import Read
 from actsearch.inprocess.module import Weights, from_module
 from actsearch.inprocess.network import MODEL, Build, Network, from_build
 from actsearch.inprocess.result import LocalTrial, SearchResult
 from actsearch.inprocess.searching import run_search
 from actsearch.inprocess.task import (
     NAME,
-    Measure,
     check_measures,
-    first_samples,
     fitted,
     input_kind,
     own_task,
     taken,
     with_class_counts,
 )
+from actsearch.inprocess.task import (
+    Measure as Judge,
+)
 from actsearch.inprocess.trainer import Trainer, most_together
-from actsearch.schemas import Direction, JobRequest
+from actsearch.schemas import Direction, JobRequest, Measure, Training
 from actsearch.study import most_at_once, prepare_on
 from actsearch.tasks import Dataset, Task
+from actsearch.tasks.declaration import Part
 from actsearch.tasks.kinds import Kind
+from actsearch.tasks.parts import rows, sample_count
 
 _TRIED = 4
 
@@ -44,11 +51,14 @@ def search(
     test_data: Data | None = None,
     *,
     kind: Kind | None = None,
-    loss: Measure | None = None,
-    metric: Measure | Mapping[str, Measure] | None = None,
+    loss: Judge | None = None,
+    metric: Judge | Mapping[str, Judge] | None = None,
     direction: Direction | str = Direction.maximize,
     sites: Collection[str] | None = None,
     weights: Weights = "fresh",
+    forward: Forward | None = None,
+    outputs: Output | None = None,
+    augment: Augment | None = None,
     device: str | None = None,
     on_trial: Callable[[LocalTrial], None] | None = None,
     **request: Unpack[Shorthand],
@@ -71,6 +81,10 @@ def search(
         sites: of a module, the paths of the activations to search, with `*` and `?`; None for all but gates.
         weights: what those of a module begin with: `fresh` (drawn anew by each part's `reset_parameters`, from the
             trial's seed), `given` (a copy of yours), or a function that draws the weights of the module it is given.
+        forward: `forward(model, inputs) -> outputs`, how the network is called with the inputs of a batch; None: a
+            dictionary gives keyword arguments, a tuple arguments, a tensor one.
+        outputs: which of several outputs is learned, by key or place; None for `logits`, the only one, or the first.
+        augment: `augment(inputs) -> inputs`, of each training batch, with the same draws for all trials; None for none.
         device: `cpu`, `cuda:0` ...; None for the GPU if there is one.
         on_trial: called with each trial as it ends.
         request: `families`, `trials`, `epochs`, `learning_rate` ...: see `Shorthand`. `task` and `architecture` are
@@ -78,35 +92,49 @@ def search(
             in the service, the best are trained again on fresh seeds beside the baseline, for a verdict.
 
     Raises:
-        InvalidRequest: naming what is wrong with data, network or request.
+        InvalidRequest: naming what is wrong with data, network or request (see its `problems`).
 
     Example:
         >>> found = actsearch.search(model, (x, y), trials=60, epochs=20)  # doctest: +SKIP
         >>> print(found, found.snippet())  # doctest: +SKIP
     """
-    wanted = _request(request)
-    parts = {"train_data": to_part(train_data, "train_data")}
-    parts |= {n: to_part(d, n) for n, d in (("valid_data", valid_data), ("test_data", test_data)) if d is not None}
-    network = _network(model, first_samples(parts["train_data"], _TRIED)[0], sites, weights)
-    outputs = network.outputs
-    targets = taken(parts["train_data"][1], outputs, kind)
-    samples = len(parts["train_data"][0])
-    if loss is None:
-        parts = {name: fitted(part, outputs, targets.kind, name) for name, part in parts.items()}
+    wanted = _request(request, of_module=isinstance(model, nn.Module))
+    data = {"train_data": read(train_data, "train_data", training=True)}
+    given = (("valid_data", valid_data), ("test_data", test_data))
+    data |= {name: read(part, name, training=False) for name, part in given if part is not None}
+    parts, notes = {name: one.part for name, one in data.items()}, [note for one in data.values() for note in one.notes]
+    training = data["train_data"]
+    if training.batch_size is not None and not _says_batch_size(request):
+        wanted = _with_batch_size(wanted, training.batch_size)
+        notes.append(f"batch size: {training.batch_size}, the loader's; `batch_size=` says otherwise")
+    network = _network(model, rows(parts["train_data"], slice(_TRIED))[0], sites, weights, (forward, outputs))
+    targets = taken(parts["train_data"][1], network.outputs, kind)
+    samples = sample_count(parts["train_data"])
+    fit = _fitter(network.outputs, targets.kind if loss is None else None)
+    parts = {name: fit(part, name) for name, part in parts.items()}
     metrics = metric if isinstance(metric, Mapping) else {} if metric is None else {"metric": metric}
     own = ({} if loss is None else {"loss": loss}) | dict(metrics)
-    check_measures(outputs, first_samples(parts["train_data"], _TRIED)[1], own)
+    check_measures(network.outputs, rows(parts["train_data"], slice(_TRIED))[1], own)
     judged = ["valid_data"] if wanted.confirmation_wanted is None else ["test_data", "valid_data"]
     for name in judged:
         if name not in parts:
+            _check_can_be_split(training, name)
             parts["train_data"], parts[name] = held_out(parts["train_data"], wanted.sampler_seed, samples, targets.kind)
+            notes.append(f"{name}: {sample_count(parts[name])} samples of train_data, drawn at random")
+    inputs = parts["train_data"][0]
+    if augment is not None:
+        check_augment(augment, rows(inputs, slice(_TRIED)))
+    fresh = training.fresh
     dataset = Dataset(
         parts["train_data"],
         parts["valid_data"],
         parts.get("test_data"),
-        input_kind(parts["train_data"][0]),
-        tuple(parts["train_data"][0].shape[1:]),
-        outputs.shape[-1] if outputs.dim() > 1 else 1,
+        input_kind(inputs) if isinstance(inputs, Tensor) else "several",
+        tuple(inputs.shape[1:]) if isinstance(inputs, Tensor) else (),
+        network.outputs.shape[-1] if network.outputs.dim() > 1 else 1,
+        fresh=None if fresh is None else lambda seed: fit(fresh(seed), "train_data"),
+        in_order=training.in_order,
+        augment=augment,
     )
     return _searched(
         wanted,
@@ -116,7 +144,29 @@ def search(
         device=device or ("cuda:0" if torch.cuda.is_available() else "cpu"),
         tested="test_data" in parts,
         on_trial=on_trial,
+        notes=[*notes, *network.notes],
     )
+
+
+def _fitter(outputs: Tensor, kind: Kind | None) -> Callable[[Part, str], Part]:
+    """Makes targets suit the network's outputs; with a loss of the caller's own they stay as they are."""
+    return lambda part, name: part if kind is None else fitted(part, outputs, kind, name)
+
+
+def _says_batch_size(request: Mapping[str, Any]) -> bool:
+    training = request.get("training")
+    fields = training.model_fields_set if isinstance(training, Training) else training or ()
+    return "batch_size" in request or "batch_size" in fields
+
+
+def _with_batch_size(request: JobRequest, size: int) -> JobRequest:
+    return request.model_copy(update={"training": request.training.model_copy(update={"batch_size": size})})
+
+
+def _check_can_be_split(training: Read, name: str) -> None:
+    if training.fresh is not None:
+        message = "is not given, and cannot be held out of train_data, which are other samples in each epoch; give it"
+        raise InvalidRequest(FieldProblem(name, message))
 
 
 def _searched(
@@ -128,7 +178,11 @@ def _searched(
     device: str,
     tested: bool,
     on_trial: Callable[[LocalTrial], None] | None,
+    notes: Sequence[str],
 ) -> SearchResult:
+    if Measure.int8_drop in request.measured and dataset.input_kind == "several":
+        message = "int8_drop is measured of networks with one tensor as input; leave it out"
+        raise InvalidRequest(FieldProblem("measures", message))
     if request.space.constraints.max_parameters is not None:
         message = "not supported: your network's size is fixed; leave it out"
         raise InvalidRequest(FieldProblem("space.constraints.max_parameters", message))
@@ -144,33 +198,49 @@ def _searched(
     return SearchResult(
         objectives=prepared.objectives,
         trials=found.trials,
-        best_module=found.best_module,
+        best_module=_restored(network, found.best_module),
         stopped_by=found.stopped_by,
         verdict=None if confirmed is None else confirmed.verdict,
-        confirmed_module=None if confirmed is None else confirmed.module,
+        confirmed_module=None if confirmed is None else _restored(network, confirmed.module),
         replaced=network.replaced,
         left=network.left,
         kept_weights=network.kept,
-        notes=task.notes,
+        nearest=network.nearest,
+        notes=[*task.notes, *notes],
     )
 
 
-def _network(model: Build | nn.Module, batch: Tensor, sites: Collection[str] | None, weights: Weights) -> Network:
+def _restored(network: Network, trained: nn.Module | None) -> nn.Module | None:
+    return None if trained is None else network.restored(trained)
+
+
+def _network(
+    model: Build | nn.Module,
+    batch: Any,
+    sites: Collection[str] | None,
+    weights: Weights,
+    called: tuple[Forward | None, Output | None],
+) -> Network:
+    forward, output = called
     if isinstance(model, nn.Module):
-        return from_module(model, batch, sites=sites, weights=weights)
+        return from_module(model, batch, sites=sites, weights=weights, forward=forward, output=output)
     if not callable(model):
         message = f"is a {type(model).__name__}; give a module, or a function `build(act)` that returns one"
         raise InvalidRequest(FieldProblem(MODEL, message))
     if sites is not None or weights != "fresh":
         message = "is for a ready-made module; `build(act)` says itself where activations stand and how weights begin"
         raise InvalidRequest(FieldProblem("weights" if sites is None else "sites", message))
-    return from_build(model, batch)
+    return from_build(model, batch, forward=forward, output=output)
 
 
-def _request(keywords: Mapping[str, Any]) -> JobRequest:
+def _request(keywords: Mapping[str, Any], *, of_module: bool) -> JobRequest:
     for name in ("task", "architecture"):
         if name in keywords:
             raise InvalidRequest(FieldProblem(name, "is what you pass as model and data; leave it out"))
+    if keywords.get("baseline") == AS_GIVEN:
+        if not of_module:
+            raise InvalidRequest(FieldProblem("baseline", "only a ready-made module is `as given`; name a family"))
+        keywords = {name: value for name, value in keywords.items() if name != "baseline"}  # it is the default
     try:
         return JobRequest.model_validate({**to_document(None, keywords), "task": NAME, "architecture": NAME})
     except ValidationError as error:

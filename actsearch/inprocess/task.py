@@ -147,11 +147,6 @@ def _mismatch(outputs: Tensor, targets: Tensor, name: str, rule: str) -> Invalid
     return InvalidRequest(FieldProblem(name, message))
 
 
-def first_samples(part: Part, size: int) -> Part:
-    """A few samples to try things on."""
-    return tuple(tensor[:size] for tensor in part)
-
-
 def check_measures(outputs: Tensor, targets: Tensor, measures: Mapping[str, Measure]) -> None:
     """Each of the user's functions must give one number, and not compare outputs with other samples' targets.
 

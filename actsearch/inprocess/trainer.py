@@ -16,6 +16,7 @@ from actsearch.schemas import JobRequest, Training
 from actsearch.space import Suggestion
 from actsearch.study import input_spec
 from actsearch.tasks import Dataset, Task
+from actsearch.tasks.parts import sample_count
 from actsearch.training import Candidate, Cohort, OnRung, Outcome, Plan, Rung, cohort_size, train
 
 
@@ -88,7 +89,7 @@ def most_together(request: JobRequest, architecture: Architecture, dataset: Data
             architecture,
             {},
             input_spec(dataset),
-            batch_size=min(request.training.batch_size, len(dataset.train[0])),
+            batch_size=min(request.training.batch_size, sample_count(dataset.train)),
             device=device,
             limit=limit,
             precision=request.training.precision,

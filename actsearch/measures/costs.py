@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from actsearch.activations import Activation, family_of
+from actsearch.activations import Activation
+from actsearch.tasks.parts import sample_count
 
 # Forward and backward on a CPU, as multiples of ReLU, rounded (docs/facts.md; science of the catalogue): a
 # transcendental function costs about three, a composite of several about ten.
@@ -20,20 +21,20 @@ def parameter_count(module: nn.Module) -> int:
 
 
 @torch.inference_mode()
-def activation_cost(module: nn.Module, inputs: Tensor) -> float:
+def activation_cost(module: nn.Module, inputs: Any) -> float:
     """Arithmetic of all activations for one sample, in evaluations of ReLU: a figure that no machine's load moves.
 
     Each number that passes an activation counts 1, 3 or 10 by the family's cost class (cheap, exponential, composite).
 
     Args:
-        inputs: some samples (B, ...).
+        inputs: some samples (B, ...), or a tree of such tensors.
     """
-    total = 0.0
+    total, samples = 0.0, sample_count(inputs)
 
     def count(activation: nn.Module, _: Any, output: Tensor) -> None:
         nonlocal total
         if isinstance(activation, Activation):
-            total += WEIGHTS[family_of(activation.spec).cost] * output.numel() / len(inputs)
+            total += WEIGHTS[activation.cost] * output.numel() / samples
 
     hooks = [part.register_forward_hook(count) for part in module.modules() if isinstance(part, Activation)]
     try:

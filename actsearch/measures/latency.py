@@ -5,9 +5,12 @@ from __future__ import annotations
 import statistics
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from actsearch.tasks.parts import device_of, sample_count
 
 WARM_UP = 5
 REPEATS = 31
@@ -25,8 +28,8 @@ class Latency:
 
 
 @torch.inference_mode()
-def latency(module: nn.Module, inputs: Tensor, *, seconds: float = SECONDS) -> Latency:
-    """Time a network on a batch (B, ...), both on one device, in evaluation mode.
+def latency(module: nn.Module, inputs: Any, *, seconds: float = SECONDS) -> Latency:
+    """Time a network on a batch (B, ...), or a tree of such tensors, both on one device, in evaluation mode.
 
     The first passes are not counted. Large networks get fewer repeats: at least three, as many as fit into `seconds`.
     """
@@ -40,15 +43,16 @@ def latency(module: nn.Module, inputs: Tensor, *, seconds: float = SECONDS) -> L
     while len(taken) < REPEATS and (len(taken) < 3 or time.perf_counter() < end):
         taken.append(1000 * _one_pass(module, inputs))
     low, median, high = statistics.quantiles(taken, n=4, method="inclusive")
-    return Latency(median, high - low, len(taken), len(inputs))
+    return Latency(median, high - low, len(taken), sample_count(inputs))
 
 
-def _one_pass(module: nn.Module, inputs: Tensor) -> float:
+def _one_pass(module: nn.Module, inputs: Any) -> float:
     """Seconds of a pass, to the end of its work on the device."""
-    if inputs.is_cuda:
-        torch.cuda.synchronize(inputs.device)
+    device = device_of(inputs)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
     start = time.perf_counter()
     module(inputs)
-    if inputs.is_cuda:
-        torch.cuda.synchronize(inputs.device)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
     return time.perf_counter() - start

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,6 +14,7 @@ from actsearch.measures.latency import latency
 from actsearch.measures.quantisation import int8_drop
 from actsearch.schemas import Measure
 from actsearch.tasks.declaration import Dataset, Task
+from actsearch.tasks.parts import moved, rows
 
 BATCH = 64
 
@@ -36,21 +38,21 @@ def measure(
         metric: the task's metric for `int8_drop`; None for its own.
     """
     found: dict[str, float] = {}
-    inputs = dataset.validation[0][:BATCH]
+    inputs = rows(dataset.validation[0], slice(BATCH))
     if Measure.parameters in wanted:
         found[Measure.parameters] = parameter_count(module)
     if Measure.activation_cost in wanted:
-        found[Measure.activation_cost] = activation_cost(module, inputs.to(device))
+        found[Measure.activation_cost] = activation_cost(module, moved(inputs, device))
     if Measure.latency_ms in wanted:
         on_cpu = module if torch.device(device).type == "cpu" else deepcopy(module).cpu()
         found |= _timed(Measure.latency_ms, on_cpu, inputs)
     if Measure.gpu_latency_ms in wanted and torch.device(device).type == "cuda":
-        found |= _timed(Measure.gpu_latency_ms, module, inputs.to(device))
+        found |= _timed(Measure.gpu_latency_ms, module, moved(inputs, device))
     if Measure.int8_drop in wanted:
         found[Measure.int8_drop] = int8_drop(module, task, dataset, metric)
     return {str(name): value for name, value in found.items()}
 
 
-def _timed(name: Measure, module: nn.Module, inputs: torch.Tensor) -> dict[str, float]:
+def _timed(name: Measure, module: nn.Module, inputs: Any) -> dict[str, float]:
     taken = latency(module, inputs)
     return {name: taken.median, f"{name}_quartile_range": taken.quartile_range}

@@ -25,7 +25,8 @@ def poisson_loss(predict: Predict, batch: Part) -> Tensor:
 def stacked_poisson_loss(outputs: Tensor, batch: Part) -> Tensor:
     """`poisson_loss` (K,) of K networks with outputs (K, B, ...)."""
     require_one_shape(outputs[0], batch[1])
-    return (outputs.exp() - batch[1] * outputs).flatten(1).mean(1)
+    losses: Tensor = outputs.exp() - batch[1] * outputs
+    return losses.flatten(1).mean(1)
 
 
 def count_metrics(outputs: Tensor, part: Part) -> dict[str, Tensor]:

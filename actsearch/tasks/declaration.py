@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
 from actsearch.errors import NotFound
 from actsearch.schemas import Direction, ParameterInfo
 
-Part = tuple[Tensor, ...]
-"""One part of a dataset: tensors of equal length on axis 0, inputs first, then targets."""
+Part = tuple[Any, ...]
+"""One part of a dataset: tensors of equal length on axis 0, inputs first, then targets.
 
-Predict = Callable[[Tensor], Tensor]
+Inputs of kind `several` are a tuple or dictionary of such tensors (see `tasks.parts`).
+"""
+
+Predict = Callable[[Any], Tensor]
 """The network of one trial: inputs (B, *input_shape) -> outputs (B, ...)."""
 
 TaskKind = Literal[
@@ -33,7 +36,7 @@ TaskKind = Literal[
 Metric = Callable[[Tensor, Part], Tensor]
 """`metric(outputs, part) -> ()` on a whole part; `outputs` (N, ...) are the network's on `part[0]`."""
 
-InputKind = Literal["vector", "sequence", "image", "tokens", "coordinates", "gan"]
+InputKind = Literal["vector", "sequence", "image", "tokens", "coordinates", "gan", "several"]
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,15 @@ class Dataset:
     Args:
         train, validation, test: disjoint parts; `test` is None where there is none (in-process only).
         input_kind: `vector` (D,), `sequence` (C, L), `image` (C, H, W), `tokens` (T,) of int64, `coordinates` (D,),
-            `gan` (noise + D,): noise beside a real sample (see `tasks.gan_ring` for what such a network returns).
+            `gan` (noise + D,): noise beside a real sample (see `tasks.gan_ring` for what such a network returns),
+            `several`: a tuple or dictionary of tensors (in-process only).
         input_shape: shape of one input, without the batch axis.
         outputs: size of the network's output axis (classes, regression targets, vocabulary), the last axis.
         classes: names of classes 0, 1 ...; empty where there are none.
+        fresh: gives the training part of an epoch, from a seed, as many samples each time; None where it is always the
+            same. All trials get an epoch's from the same seed.
+        in_order: train on an epoch in the order in which it is given, instead of a shuffled one.
+        augment: `augment(inputs) -> inputs`, applied to each training batch, by random numbers of the batch's own.
     """
 
     train: Part
@@ -56,6 +64,9 @@ class Dataset:
     input_shape: tuple[int, ...]
     outputs: int
     classes: tuple[str, ...] = ()
+    fresh: Callable[[int], Part] | None = None
+    in_order: bool = False
+    augment: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True, eq=False)

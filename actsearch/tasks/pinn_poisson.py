@@ -53,7 +53,8 @@ def poisson_loss(predict: Predict, batch: Part) -> Tensor:
     `batch` is places (B, D), f (B, 1), the largest |f| (B, 1) and the solution (B, 1).
     """
     x, f, peak, _ = batch
-    return ((laplacian(predict, x) + f) / peak).square().mean()
+    residual: Tensor = (laplacian(predict, x) + f) / peak
+    return residual.square().mean()
 
 
 def poisson_metrics(outputs: Tensor, part: Part) -> dict[str, Tensor]:

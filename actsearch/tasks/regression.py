@@ -26,7 +26,8 @@ def mean_squared_error(predict: Predict, batch: Part) -> Tensor:
 def stacked_squared_error(outputs: Tensor, batch: Part) -> Tensor:
     """`mean_squared_error` (K,) of K networks with outputs (K, B, ...)."""
     require_one_shape(outputs[0], batch[1])
-    return (outputs - batch[1]).square().flatten(1).mean(1)
+    errors: Tensor = outputs - batch[1]
+    return errors.square().flatten(1).mean(1)
 
 
 def regression_metrics(outputs: Tensor, part: Part) -> dict[str, Tensor]:
@@ -42,12 +43,14 @@ def regression_metrics(outputs: Tensor, part: Part) -> dict[str, Tensor]:
 
 def mean_absolute_error(outputs: Tensor, part: Part) -> Tensor:
     """Mean |y - ŷ| over samples and targets, ()."""
-    return (outputs - part[1]).abs().mean()
+    errors: Tensor = outputs - part[1]
+    return errors.abs().mean()
 
 
 def root_mean_squared_error(outputs: Tensor, part: Part) -> Tensor:
     """√(mean (y - ŷ)²) of each target, averaged over targets, ()."""
-    return (outputs - part[1]).square().mean(0).sqrt().mean()
+    errors: Tensor = outputs - part[1]
+    return errors.square().mean(0).sqrt().mean()
 
 
 FINAL = {"mae": mean_absolute_error, "rmse": root_mean_squared_error}

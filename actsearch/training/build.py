@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from actsearch.activations import Activation, family_of
+from actsearch.activations import AS_GIVEN, GIVEN, Activation, family_of
 from actsearch.architectures import Architecture, InputSpec, get_architecture, resolve_parameters
 from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.schemas import ActivationSpec, Scalar
@@ -68,6 +68,8 @@ class _ActivationSites:
     def __call__(self, site: str, *, stage: str, channels: int, axis: int = 1) -> nn.Module:
         self._keys |= {site, stage}
         _, spec = activation_at(self._activations, site, stage)
+        if spec.family == AS_GIVEN:
+            return GivenSite(site=site, channels=channels, axis=axis)
         kind = NoisyActivation if family_of(spec).stochastic else SiteActivation
         return kind(spec, site=site, channels=channels, axis=axis)
 
@@ -104,6 +106,43 @@ class NoisyActivation(SiteActivation):
             return super().forward(x)
         with site_noise(self.site, x.device):
             return super().forward(x)
+
+
+class GivenSite(SiteActivation):
+    """A site that keeps what the network came with; the builder of such a network says what by `hold`.
+
+    Attributes:
+        function: of x; a module's weights and buffers are this one's.
+        stacks: whether many trials at once may call it: it keeps nothing, draws nothing, and is the same in all.
+    """
+
+    def __init__(self, *, site: str, channels: int, axis: int) -> None:
+        super().__init__(GIVEN, site=site, channels=channels, axis=axis)
+        self.function: Callable[[Tensor], Tensor] | None = None
+        self.stacks = False
+
+    def hold(self, function: Callable[[Tensor], Tensor], *, stacks: bool, known: ActivationSpec | None = None) -> None:
+        """Say what the network computes here.
+
+        Args:
+            function: elementwise; it may be a module, and may change its input.
+            stacks: see the class.
+            known: the catalogue's activation that it is, for its cost; None where it has none.
+        """
+        self.function, self.stacks = function, stacks
+        if known is not None:
+            self.cost = family_of(known).cost
+
+    def forward(self, x: Tensor) -> Tensor:
+        """f(x), of the shape and type of `x`, which stays as it is."""
+        if self.function is None:
+            raise TypeError(f"nobody has said what the network computes at {self.site}")
+        return self.function(x.clone() if _may_change(self.function) else x)
+
+
+def _may_change(function: object) -> bool:
+    """Whether a function of somebody else's may write into its input."""
+    return not isinstance(function, nn.Module) or bool(getattr(function, "inplace", True))
 
 
 def site_activations(module: nn.Module) -> dict[str, SiteActivation]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._pytree import tree_map
 
 from actsearch.architectures import InputSpec
 
@@ -42,7 +44,9 @@ def _kept_bytes(module: nn.Module, spec: InputSpec, batch_size: int) -> int:
         return tensor
 
     dtype = torch.int64 if spec.kind == "tokens" else torch.float32
-    inputs = torch.zeros(batch_size, *spec.shape, dtype=dtype, device="meta")
+    inputs: Any = torch.zeros(batch_size, *spec.shape, dtype=dtype, device="meta")
+    if spec.example is not None:
+        inputs = tree_map(lambda one: one.new_zeros(batch_size, *one.shape[1:], device="meta"), spec.example)
     try:
         with saved_tensors_hooks(count, lambda tensor: tensor):
             module.train()(inputs)

@@ -16,12 +16,15 @@ from actsearch.architectures import get_architecture, resolve_parameters
 from actsearch.errors import TrainingError
 from actsearch.schemas import FailureReason, Training
 from actsearch.tasks.declaration import Dataset, Part, Task
+from actsearch.tasks.parts import moved, rows, sample_count
+from actsearch.training.apart import TrialsApart
 from actsearch.training.batches import batches, on_device, steps_per_epoch
+from actsearch.training.build import GivenSite, site_activations
 from actsearch.training.diagnostics import activation_sparsity, columns, dead_fraction, gradient_ratios
 from actsearch.training.environment import device_name, forget_peak_memory, peak_memory, versions
 from actsearch.training.failures import failure_reason, is_device_error
 from actsearch.training.metrics import Metrics, PartName
-from actsearch.training.noise import derived_seed, preserved_noise, seed_noise
+from actsearch.training.noise import derived_seed, preserved_noise, seed_noise, seeded_everywhere
 from actsearch.training.plain import PlainTrial
 from actsearch.training.preparation import prepared_modules
 from actsearch.training.schedule import learning_rate_factor
@@ -129,7 +132,8 @@ class _Run:
             candidates = [cohort.candidates[place] for place in self._places]
             self._trials = new_trials([modules[p] for p in self._places], candidates, task, plan.training, device)
             self._metrics = Metrics(task, dataset, plan.judged_by)
-        self._batch_size = min(self._training.batch_size, len(self._train[0]))
+        self._dataset, self._device = dataset, device
+        self._batch_size = min(self._training.batch_size, sample_count(self._train))
 
     def outcomes(self, on_rung: OnRung, on_complete: OnComplete) -> dict[int, Outcome]:
         """Train to the end; outcomes by place in the cohort."""
@@ -153,10 +157,10 @@ class _Run:
 
     def _advance(self, epoch: int, *, validate: bool) -> None:
         """Train an epoch; keep each trial's mean training loss and, if asked, its validation metrics."""
-        total = torch.zeros((), device=self._train[0].device)
-        steps = steps_per_epoch(len(self._train[0]), self._batch_size)
-        for step, batch in enumerate(batches(self._train, self._batch_size, self._training.seed, epoch)):
-            seed_noise(derived_seed(self._training.seed, "noise", epoch, step), batch[0].device)
+        total = torch.zeros((), device=self._device)
+        steps = steps_per_epoch(sample_count(self._train), self._batch_size)
+        for step, batch in enumerate(self._batches(epoch)):
+            seed_noise(derived_seed(self._training.seed, "noise", epoch, step), self._device)
             done = (epoch - 1) * steps + step
             factor = learning_rate_factor(self._training.schedule, done, self._training.epochs * steps)
             total = total + self._trials.step(batch, factor)
@@ -169,6 +173,21 @@ class _Run:
     def _measured(self, name: PartName, part: Part, further: Collection[str]) -> dict[str, Tensor]:
         """The metrics that mean something on a part, with its name in front."""
         return self._metrics.defined(name, self._trials.evaluate(part, further))
+
+    def _batches(self, epoch: int) -> Iterator[Part]:
+        """The batches of an epoch, the same whatever trials see them: drawn anew or augmented where the data are so."""
+        seed, part = self._training.seed, self._train
+        if self._dataset.fresh is not None:
+            part = moved(self._dataset.fresh(derived_seed(seed, "data", epoch)), self._device)
+        found = batches(part, self._batch_size, seed, epoch, in_order=self._dataset.in_order)
+        augment = self._dataset.augment
+        for step, batch in enumerate(found):
+            if augment is None:
+                yield batch
+                continue
+            with seeded_everywhere(derived_seed(seed, "augment", epoch, step)):
+                inputs = augment(batch[0])
+            yield inputs, *batch[1:]
 
     def _drop_diverged(self, epoch: int) -> None:
         lost: dict[int, str] = {}
@@ -227,7 +246,7 @@ class _Run:
         }
 
     def _first_batch(self) -> Part:
-        return tuple(tensor[: self._batch_size] for tensor in self._train)
+        return rows(self._train, slice(self._batch_size))
 
     def _note(self, rows: Sequence[Mapping[str, object]], *, epochs: int) -> None:
         """Add to the trials' records, and share the time since the last note among them."""
@@ -256,15 +275,29 @@ def new_trials(
     training: Training,
     device: torch.device,
 ) -> Trials:
-    """Trials ready for their first step: a stack, or one plain module.
+    """Trials ready for their first step: a stack, a plain module, or both side by side.
+
+    Plain are those that are alone, and those whose sites hold what many at once cannot call (`GivenSite.stacks`).
 
     Args:
         modules: from `build_module`, on the CPU, one a candidate; those of one family should be neighbours.
     """
     piece = _EVALUATION_BATCHES * training.batch_size
-    if len(modules) == 1:
-        return PlainTrial(modules[0].to(device), candidates[0], task, training, piece=piece)
-    return StackedTrials(modules, candidates, task, training, device=device, piece=piece)
+
+    def made(rows: Sequence[int]) -> Trials:
+        if len(rows) == 1:
+            return PlainTrial(modules[rows[0]].to(device), candidates[rows[0]], task, training, piece=piece)
+        chosen = [candidates[row] for row in rows]
+        return StackedTrials([modules[row] for row in rows], chosen, task, training, device=device, piece=piece)
+
+    alone = [row for row, module in enumerate(modules) if not _stacks(module)]
+    together = [row for row in range(len(modules)) if row not in alone]
+    parts = [*([together] if together else []), *([row] for row in alone)]
+    return made(parts[0]) if len(parts) == 1 else TrialsApart([(made(rows), rows) for rows in parts], device)
+
+
+def _stacks(module: nn.Module) -> bool:
+    return all(site.stacks for site in site_activations(module).values() if isinstance(site, GivenSite))
 
 
 def _family_order(candidate: Candidate) -> list[tuple[str, str]]:

@@ -7,10 +7,12 @@ whatever these draw, and two trials differ by their activations, not by their no
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 
+import numpy as np
 import torch
 
 
@@ -46,3 +48,22 @@ def site_noise(site: str, device: torch.device) -> Iterator[None]:
     with preserved_noise(device):
         seed_noise(seed, device)
         yield
+
+
+@contextmanager
+def seeded_everywhere(seed: int) -> Iterator[None]:
+    """Inside, the global generators of torch (CPU and GPU), NumPy and `random` start from a seed; then they go on."""
+    state, legacy = random.getstate(), np.random.get_state()
+    try:
+        devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+        with torch.random.fork_rng(devices=devices):
+            torch.default_generator.manual_seed(seed)
+            for device in devices:
+                with torch.cuda.device(device):
+                    torch.cuda.manual_seed(seed)
+            np.random.seed(seed % 2**32)
+            random.seed(seed)
+            yield
+    finally:
+        random.setstate(state)
+        np.random.set_state(legacy)

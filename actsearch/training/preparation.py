@@ -8,6 +8,7 @@ from torch.func import functional_call
 
 from actsearch.architectures import InputSpec
 from actsearch.tasks.declaration import Dataset, Task
+from actsearch.tasks.parts import moved, rows
 from actsearch.training.build import build_module
 from actsearch.training.failures import failure_reason
 from actsearch.training.types import Candidate, Cohort, Outcome
@@ -40,11 +41,12 @@ def _scale(module: nn.Module, factor: float) -> None:
 
 def _rehearsed(cohort: Cohort, candidate: Candidate, task: Task, dataset: Dataset, seed: int) -> nn.Module:
     """The module of a candidate, after a forward and a backward pass on two samples that leave no trace in it."""
-    spec = InputSpec(dataset.input_kind, dataset.input_shape, dataset.outputs)
+    example = rows(dataset.train[0], slice(1)) if dataset.input_kind == "several" else None
+    spec = InputSpec(dataset.input_kind, dataset.input_shape, dataset.outputs, example)
     module = build_module(cohort.architecture, cohort.parameters, spec, candidate.activations, seed)
     _scale(module, candidate.initial_scale)
     buffers = {name: value.clone() for name, value in module.named_buffers()}
-    batch = tuple(tensor[:_REHEARSED].cpu() for tensor in dataset.train)
+    batch = moved(rows(dataset.train, slice(_REHEARSED)), "cpu")
     loss = task.loss(lambda x: functional_call(module, buffers, (x,)), batch)
     torch.autograd.grad(loss, list(module.parameters()), allow_unused=True)
     return module

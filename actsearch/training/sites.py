@@ -16,7 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from actsearch.activations import family_of, learned_names
+from actsearch.activations import AS_GIVEN, family_of, learned_names
 from actsearch.schemas import ActivationSpec
 from actsearch.training.noise import site_noise
 
@@ -50,14 +50,23 @@ class StackedSite(nn.Module):
         specs: the resolved activation of each trial, in the order of the stack.
         channels, axis: the channel axis and its size, counted with the batch axis.
         device: where the trials are trained.
+        given: what trials compute whose activation is `as given`; see `GivenSite.stacks`.
     """
 
     gain = 1.0
 
     def __init__(
-        self, site: str, specs: Sequence[ActivationSpec], *, channels: int, axis: int, device: torch.device
+        self,
+        site: str,
+        specs: Sequence[ActivationSpec],
+        *,
+        channels: int,
+        axis: int,
+        device: torch.device,
+        given: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
+        self._given = given
         self.site, self.channels, self.axis, self._device = site, channels, axis, device
         for spec in specs:
             for name in learned_names(spec):
@@ -80,6 +89,8 @@ class StackedSite(nn.Module):
 
     def _group(self, members: Sequence[ActivationSpec], start: int) -> Group:
         first = members[0]
+        if first.family == AS_GIVEN and self._given is not None:
+            return Group(self._given, start, len(members), fixed={}, learned={}, stochastic=False)
         family = family_of(first)
         # Members may have different hyperparameters in use; the formula leaves alone what a trial has not.
         used = [name for name in family.parameters if any(name in member.parameters for member in members)]

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from torch.func import functional_call
 from actsearch.schemas import ActivationSpec, Training
 from actsearch.tasks.declaration import Part, Predict, Task
 from actsearch.training.batches import pieces
-from actsearch.training.build import site_activations
+from actsearch.training.build import GivenSite, site_activations
 from actsearch.training.layers import blocks_of, layers_of
 from actsearch.training.optimisers import clipped, stacked_optimiser
 from actsearch.training.precision import in_precision
@@ -78,7 +78,7 @@ class StackedTrials:
         self._modules, self._device = list(modules), device
         self._specs = _specs(modules)
         self._counts = [sum(value.numel() for value in module.parameters()) for module in modules]
-        self._template = _template(modules[0], self._specs, device)
+        self._template = _template(modules, self._specs, device)
         self._sites = {path: cast("StackedSite", self._template.get_submodule(path)) for path in self._specs}
         self._layout = _layout(self._template, self._sites)
         self._matrix = _matrix(modules, self._layout).to(device).requires_grad_()
@@ -117,7 +117,7 @@ class StackedTrials:
         """Losses of outputs (K, B, ...), if all that the task's loss asks for are the outputs on the batch itself."""
 
         def loss(output: Tensor) -> Tensor:
-            def predict(x: Tensor) -> Tensor:
+            def predict(x: Any) -> Tensor:
                 if x is not batch[0]:
                     raise _OtherInputs
                 return output
@@ -145,12 +145,12 @@ class StackedTrials:
         at_once = max(1, _METRIC_NUMBERS // outputs[0].numel()) if further else None
         return dict(torch.vmap(lambda y: self._task.measured(y, part, further), chunk_size=at_once)(outputs))
 
-    def _outputs(self, parameters: Named, x: Tensor) -> Tensor:
+    def _outputs(self, parameters: Named, x: Any) -> Tensor:
         """Outputs (K, B, ...) for inputs (B, ...)."""
         if self._layers is not None:
             return self._layers(parameters, self._buffers, x, self._blocks)
 
-        def outputs(parameters: Named, buffers: Named, x: Tensor) -> Tensor:
+        def outputs(parameters: Named, buffers: Named, x: Any) -> Tensor:
             return self._predict(parameters, buffers)(x)
 
         return torch.vmap(outputs, in_dims=(0, 0, None), randomness="same")(parameters, self._buffers, x)
@@ -174,7 +174,7 @@ class StackedTrials:
         """What `observe` finds at each site over a part, (K, ...); `merge` joins what its several uses find."""
         self._template.eval()
 
-        def observations(parameters: Named, buffers: Named, x: Tensor) -> Named:
+        def observations(parameters: Named, buffers: Named, x: Any) -> Named:
             observer = Observer(observe, merge, {})
             for site in self._sites.values():
                 site.observer = observer
@@ -228,7 +228,7 @@ class StackedTrials:
         self._blocks = blocks_of(self._template, len(rows), self._device)
 
 
-def _called(template: nn.Module, state: tuple[Named, Named], inputs: tuple[Tensor]) -> Tensor:
+def _called(template: nn.Module, state: tuple[Named, Named], inputs: tuple[Any]) -> Tensor:
     """The template with parameters and buffers in the place of its own.
 
     Without the kernels that torch's attention takes in evaluation: under `vmap` it takes them where gradients are asked
@@ -249,12 +249,19 @@ def _specs(modules: Sequence[nn.Module]) -> dict[str, list[ActivationSpec]]:
     return {path: [activations[path].spec for activations in each] for path in each[0]}
 
 
-def _template(module: nn.Module, specs: dict[str, list[ActivationSpec]], device: torch.device) -> nn.Module:
+def _template(modules: Sequence[nn.Module], specs: dict[str, list[ActivationSpec]], device: torch.device) -> nn.Module:
     """A copy of the network with a `StackedSite` at every site; its own weights are never used."""
-    template = deepcopy(module).to(device)
-    for path, activation in site_activations(module).items():
+    template = deepcopy(modules[0]).to(device)
+    each = [site_activations(module) for module in modules]
+    for path, activation in each[0].items():
+        given = next((here for one in each if isinstance(here := one[path], GivenSite)), None)
         site = StackedSite(
-            activation.site, specs[path], channels=activation.channels, axis=activation.axis, device=device
+            activation.site,
+            specs[path],
+            channels=activation.channels,
+            axis=activation.axis,
+            device=device,
+            given=given and given.forward,
         )
         template.set_submodule(path, site.to(device))
     return template

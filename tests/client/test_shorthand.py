@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actsearch.client.shorthand import to_document
-from actsearch.schemas import Choices, FamilyChoice, JobRequest, Named, Range, SearchSpace, Training
+from actsearch.client.shorthand import Shorthand, to_document
+from actsearch.schemas import ActivationSpec, Choices, FamilyChoice, JobRequest, Named, Range, SearchSpace, Training
 from actsearch.schemas.samplers import RandomSampler
 
 FAMILIES = ["relu", FamilyChoice(name="leaky_relu", parameters={"slope": Range(low=0.01, high=0.3, log=True)})]
@@ -93,3 +93,12 @@ def test_what_is_wrong_stays_wrong_for_the_server_to_refuse(space: Any) -> None:
         {"task": "digits", "space": space}, {"families": ["relu"], "trials": 3, "learning_rate": 0.1}
     )
     assert document["space"] == space
+
+
+def test_every_field_of_a_request_is_a_keyword() -> None:
+    assert set(JobRequest.model_fields) <= set(Shorthand.__annotations__)
+
+
+def test_a_family_name_is_a_baseline() -> None:
+    request = JobRequest.model_validate(to_document({"task": "digits"}, {"baseline": "tanh"}))
+    assert request.baseline == ActivationSpec(family="tanh")

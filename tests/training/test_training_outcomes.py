@@ -63,7 +63,7 @@ def test_memory_that_runs_out_is_told_apart(train_toy: Any, candidate: Any, rais
 def test_a_cohort_that_does_not_fit_says_so(train_toy: Any, candidate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def hungry(self: Any, part: Any) -> Any:
+    def hungry(self: Any, *_: Any) -> Any:
         calls.append(self)
         raise torch.OutOfMemoryError("device is full")
 

@@ -8,6 +8,7 @@ from actsearch.activations.declaration import Cost, Family, Parameter, get_famil
 from actsearch.activations.expressions.operators import OPERATORS
 from actsearch.activations.expressions.parse import parse
 from actsearch.activations.expressions.tree import Call, Expression, nodes
+from actsearch.activations.given import AS_GIVEN, GIVEN_FAMILY
 from actsearch.schemas import ActivationSpec
 
 EXPRESSION = "expression"
@@ -41,10 +42,12 @@ def _cost(expression: Expression) -> Cost:
 
 
 def family_of(spec: ActivationSpec) -> Family:
-    """The family of an activation: the catalogue's, or the one that its expression makes.
+    """The family of an activation: the catalogue's, or the one that its expression makes, or `as given`.
 
     Raises:
         NotFound: if the catalogue has no such family.
         InvalidRequest: see `parse`.
     """
+    if spec.family == AS_GIVEN:
+        return GIVEN_FAMILY
     return get_family(spec.family) if spec.expression is None else expression_family(spec.expression)

@@ -40,8 +40,10 @@ from actsearch.study.checking.expressions import expression_problems
 from actsearch.study.checking.objectives import objective_problems, objectives_of
 from actsearch.study.checking.sampler_problems import discrete_space, sampler_problems
 from actsearch.study.checking.space_problems import listed_choices, space_problems
+from actsearch.study.checking.stand_ins import with_stand_ins
 from actsearch.tasks import Dataset, Task, get_task, load
 from actsearch.tasks import resolve_parameters as resolve_task_parameters
+from actsearch.tasks.parts import rows
 
 Checked = TypeVar("Checked")
 
@@ -115,7 +117,8 @@ def prepare_on(request: JobRequest, task: Task, architecture: Architecture, data
 
 def input_spec(dataset: Dataset) -> InputSpec:
     """What an architecture must fit to train on a dataset."""
-    return InputSpec(dataset.input_kind, dataset.input_shape, dataset.outputs)
+    example = rows(dataset.train[0], slice(1)) if dataset.input_kind == "several" else None
+    return InputSpec(dataset.input_kind, dataset.input_shape, dataset.outputs, example)
 
 
 def _prepared(request: JobRequest, task: Task, architecture: Architecture, dataset: Dataset) -> PreparedJob:
@@ -131,6 +134,7 @@ def _prepared(request: JobRequest, task: Task, architecture: Architecture, datas
         (lambda searched: list(groups(searched))) if request.space.architecture else None,
         most.values(),
     )
+    space = with_stand_ins(space, request, architecture, input_spec(dataset), baseline)
     if request.sampler.range_points is not None:
         space = discrete_space(space, request.sampler.range_points, most.values())
     problems = tuple(sampler_problems(request, space))

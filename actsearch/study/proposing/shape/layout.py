@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from actsearch.activations import Grammar, get_family
+from actsearch.activations import AS_GIVEN, Grammar, get_family
 from actsearch.activations.expressions.grammar import PARAMETRIC, compose, used_parameters
 from actsearch.space import FamilySpace, Space, group_prefix
 from actsearch.study.proposing.shape.features import WIDTH, Activation, Array, features
@@ -79,8 +79,9 @@ class Layout:
         }
 
     def _shapes(self, prefix: str, points: Sequence[Mapping[str, Any]]) -> Array:
-        """Shapes (N, D) of one group; a network without it stands in the middle of the catalogue."""
-        present = [i for i, p in enumerate(points) if p.get(f"{prefix}family") in self.families]
+        """Shapes (N, D) of one group; a network without it, or with it as given, is in the middle of the catalogue."""
+        labels = [p.get(f"{prefix}family") for p in points]
+        present = [i for i, label in enumerate(labels) if label in self.families and label != AS_GIVEN]
         rows = np.zeros((len(points), WIDTH))
         if present:
             rows[present] = features([self.activation(prefix, points[i]) for i in present])
