@@ -103,13 +103,14 @@ def importance_table(found: Importances) -> Table:
 def leaderboard_table(board: Leaderboard) -> Table:
     """Families across jobs."""
     title = f"{board.task} / {board.architecture}, {board.jobs} completed jobs"
-    columns = ("rank", "family", "gain over baseline", "95%", "evidence", "jobs", "activation", "job")
+    columns = ("rank", "family", "gain over baseline", "mean", "95%", "evidence", "jobs", "seeds", "activation", "job")
     table = new_table(*columns, title=title)
     for entry in board.entries:
         evidence = entry.evidence if entry.outcome is None else f"{entry.evidence}: {entry.outcome.replace('_', ' ')}"
         gain = f"{entry.gain:+.4g} {entry.metric}"
-        where = (entry.jobs, activations_text(entry.activations), short_id(entry.job_id))
-        add_row(table, entry.rank, entry.family, gain, _interval(entry.interval), evidence, *where)
+        where = (entry.jobs, entry.seeds, activations_text(entry.activations), short_id(entry.job_id))
+        mean = value_text(entry.mean)
+        add_row(table, entry.rank, entry.family, gain, mean, _interval(entry.interval), evidence, *where)
     return table
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from actsearch.schemas.base import Schema
 from actsearch.schemas.requests import ActivationSpec
 from actsearch.schemas.trials import ObjectiveInfo, Trial
-from actsearch.schemas.verdicts import Interval, Outcome
+from actsearch.schemas.verdicts import Interval, Outcome, Verdict
 
 
 class RankedTrial(Schema):
@@ -130,15 +130,44 @@ class Importances(Schema):
     within: dict[str, dict[str, float]]
 
 
+class SearchGain(Schema):
+    """What a family gained over the baseline in one job.
+
+    Args:
+        gain: turned so that positive is better, in the metric's unit.
+        error: standard error of the gain where it is a mean over fresh seeds; 0 for best against best of a search.
+        seeds: fresh seeds behind it; 0 for a search.
+    """
+
+    job_id: UUID
+    metric: str
+    family: str
+    activations: dict[str, ActivationSpec]
+    trial: int
+    gain: float
+    error: float = 0.0
+    seeds: int = 0
+
+
+class VerdictOfJob(Schema):
+    """A job's verdict."""
+
+    job_id: UUID
+    verdict: Verdict
+
+
 class Leader(Schema):
-    """A family's best evidence across the jobs of an (architecture, task).
+    """A family across the jobs of an (architecture, task).
 
     Args:
         evidence: `verdict` (confirmed on fresh seeds and test data), or `search` (single runs on validation data).
-        gain: over the same job's baseline, positive is better, in the metric's unit: the test difference of a verdict,
-            or best against best of the search.
-        interval, outcome: of a verdict.
-        jobs: jobs that tried the family.
+        gain: over the same job's baseline, positive is better, in the metric's unit: of verdicts the mean over jobs,
+            shrunk towards all families' mean; of searches the mean of best against best.
+        mean: of verdicts the random-effects mean over jobs; of searches the gain.
+        interval: of `mean`, corrected for the number of families; null for searches.
+        outcome: what the interval shows.
+        activations, job_id, trial: of the job in which it gained most.
+        jobs, seeds: how many jobs and fresh seeds speak.
     """
 
     rank: int
@@ -146,19 +175,21 @@ class Leader(Schema):
     activations: dict[str, ActivationSpec]
     evidence: Literal["verdict", "search"]
     gain: float
+    mean: float
     interval: Interval | None
     outcome: Outcome | None
     metric: str
     job_id: UUID
     trial: int
     jobs: int
+    seeds: int
 
 
 class Leaderboard(Schema):
     """`GET /v1/leaderboard`: families by what they gained over the baseline, verdicts first.
 
-    Families with a verdict stand in order of their interval's lower end, so that little evidence does not lead; then
-    those only seen in searches, in order of their gain. Equal ones share a rank and stand by name.
+    Families with verdicts stand in order of their pooled and shrunk gain; then those only seen in searches, in order of
+    their mean gain. Equal ones share a rank and stand by name.
     """
 
     architecture: str

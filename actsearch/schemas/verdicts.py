@@ -110,12 +110,12 @@ class Difference(Schema):
     metric: str
     against: Literal["own", "twin"]
     pairs: int
-    failed: int
-    baseline_failed: int
+    failed: int = 0
+    baseline_failed: int = 0
     baseline: float | None
     candidate: float | None
     difference: float | None
-    median: float | None
+    median: float | None = None
     sd: float | None
     interval: Interval | None
     bootstrap: Interval | None

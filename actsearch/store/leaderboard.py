@@ -1,16 +1,15 @@
-"""Families across jobs: what each gained over the baseline of the same job, for one architecture and task."""
+"""What the completed jobs of an architecture and a task say of families: verdicts, and the bests of searches."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from actsearch.schemas import ActivationSpec, Leader, Leaderboard, Verdict
-from actsearch.store.ranking import competition_ranks
+from actsearch.schemas import ActivationSpec, Verdict
+from actsearch.schemas.rankings import SearchGain, VerdictOfJob
 
 LATEST = 200
 """Jobs that count: the latest of the pair."""
@@ -32,75 +31,35 @@ BESTS = """
 """
 
 
-def leaderboard(connection: Connection, architecture: str, task: str, limit: int) -> Leaderboard:
-    """The leaderboard of an architecture and a task; empty where no job is completed."""
+@dataclass(frozen=True)
+class JobsOfPair:
+    """The latest completed jobs of a pair: how many, their verdicts, and what their searches gained."""
+
+    count: int
+    verdicts: list[VerdictOfJob]
+    searches: list[SearchGain]
+
+
+def jobs_of_pair(connection: Connection, architecture: str, task: str) -> JobsOfPair:
+    """What the latest completed jobs of an architecture and a task found."""
     values = {"architecture": architecture, "task": task, "limit": LATEST}
     jobs = connection.execute(text(JOBS), values).all()
-    found = [leader for job in jobs if job.verdict for leader in _of_verdict(job.id, job.verdict)]
-    found += _of_searches(connection, {job.id: job.metric for job in jobs})
-    tried = Counter(family for family, _ in {(leader.family, leader.job_id) for leader in found})
-    return Leaderboard(
-        architecture=architecture, task=task, jobs=len(jobs), entries=_ranked(_best_of_each(found), tried)[:limit]
-    )
+    verdicts = [VerdictOfJob(job_id=job.id, verdict=Verdict.model_validate(job.verdict)) for job in jobs if job.verdict]
+    return JobsOfPair(len(jobs), verdicts, _of_searches(connection, {job.id: job.metric for job in jobs}))
 
 
-def _of_verdict(job_id: UUID, stored: Any) -> Iterator[Leader]:
-    verdict = Verdict.model_validate(stored)
-    for finalist in verdict.finalists:
-        if finalist.test is not None:
-            yield Leader(
-                rank=0,
-                family=finalist.family,
-                activations=finalist.activations,
-                evidence="verdict",
-                gain=finalist.test.difference,
-                interval=finalist.test.interval,
-                outcome=finalist.test.outcome,
-                metric=verdict.metric,
-                job_id=job_id,
-                trial=finalist.trial,
-                jobs=1,
-            )
-
-
-def _of_searches(connection: Connection, metrics: dict[UUID, str]) -> list[Leader]:
+def _of_searches(connection: Connection, metrics: Mapping[UUID, str]) -> list[SearchGain]:
     rows = connection.execute(text(BESTS), {"jobs": list(metrics)}).all()
     bars = {row.job_id: row.merit for row in rows if row.is_baseline}
     return [
-        Leader(
-            rank=0,
+        SearchGain(
+            job_id=row.job_id,
+            metric=metrics[row.job_id],
             family=row.family,
             activations={key: ActivationSpec.model_validate(spec) for key, spec in row.activations.items()},
-            evidence="search",
-            gain=row.merit - bars[row.job_id],
-            interval=None,
-            outcome=None,
-            metric=metrics[row.job_id],
-            job_id=row.job_id,
             trial=row.number,
-            jobs=1,
+            gain=row.merit - bars[row.job_id],
         )
         for row in rows
         if not row.is_baseline and row.job_id in bars
-    ]
-
-
-def _best_of_each(leaders: Iterable[Leader]) -> list[Leader]:
-    """Each family's best entry; a verdict comes before any search."""
-    best: dict[str, Leader] = {}
-    for leader in sorted(leaders, key=_place):
-        best.setdefault(leader.family, leader)
-    return list(best.values())
-
-
-def _place(leader: Leader) -> tuple[bool, float, str]:
-    merit = leader.interval.low if leader.interval else leader.gain
-    return leader.evidence != "verdict", -merit, leader.family
-
-
-def _ranked(leaders: Sequence[Leader], tried: Counter[str]) -> list[Leader]:
-    ranks = competition_ranks([_place(leader)[:2] for leader in leaders])
-    return [
-        leader.model_copy(update={"rank": rank, "jobs": tried[leader.family]})
-        for rank, leader in zip(ranks, leaders, strict=True)
     ]

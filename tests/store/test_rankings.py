@@ -14,7 +14,7 @@ from sqlalchemy import Engine, insert, text
 
 from actsearch.schemas import Direction
 from actsearch.store import evaluations, ranking
-from actsearch.store.leaderboard import BESTS, JOBS, leaderboard
+from actsearch.store.leaderboard import BESTS, JOBS, jobs_of_pair
 from actsearch.store.models import JobRow, StudyRow, TrialRow
 
 RELU, ELU, SELU = ({"network": {"family": name, "parameters": {}}} for name in ("relu", "elu", "selu"))
@@ -163,21 +163,19 @@ def _verdict(family: str, gain: float, low: float, outcome: str) -> dict[str, An
     }  # fmt: skip
 
 
-def test_the_leaderboard_puts_verdicts_first_and_knows_its_jobs(engine: Engine) -> None:
-    make_job(engine, [(RELU, 0.70), (ELU, 0.72)], verdict=_verdict("elu", 0.02, 0.01, "better"))
-    make_job(engine, [(RELU, 0.70), (SELU, 0.99), (ELU, 0.71)])
+def test_the_leaderboard_is_made_of_the_completed_jobs_of_the_pair(engine: Engine) -> None:
+    first = make_job(engine, [(RELU, 0.70), (ELU, 0.72)], verdict=_verdict("elu", 0.02, 0.01, "better"))
+    other = make_job(engine, [(RELU, 0.70), (SELU, 0.99), (ELU, 0.71)])
     make_job(engine, [(RELU, 0.70), (ELU, 0.99)], task="mnist1d")
     make_job(engine, [(RELU, 0.70), (ELU, 0.99)], state="running")
     with engine.connect() as connection:
-        found = leaderboard(connection, "mlp", "digits", 10)
-        nothing = leaderboard(connection, "mlp", "wine", 10)
-    assert found.jobs == 2
-    assert [(e.rank, e.family, e.evidence, e.jobs) for e in found.entries] == [
-        (1, "elu", "verdict", 2),
-        (2, "selu", "search", 1),
-    ]
-    assert [e.gain for e in found.entries] == pytest.approx([0.02, 0.29])
-    assert nothing.entries == []
+        found = jobs_of_pair(connection, "mlp", "digits")
+        nothing = jobs_of_pair(connection, "mlp", "wine")
+    assert found.count == 2
+    assert [one.job_id for one in found.verdicts] == [first]
+    gains = {(one.job_id, one.family): one.gain for one in found.searches}
+    assert gains == pytest.approx({(first, "elu"): 0.02, (other, "selu"): 0.29, (other, "elu"): 0.01})
+    assert (nothing.count, nothing.verdicts, nothing.searches) == (0, [], [])
 
 
 def test_the_leaderboard_reads_by_index(engine: Engine) -> None:

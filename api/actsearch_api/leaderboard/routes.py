@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from actsearch.schemas import PRINTABLE, Leaderboard, Schema
-from actsearch.store.leaderboard import leaderboard
+from actsearch.store.leaderboard import jobs_of_pair
+from actsearch.study.judging.leaderboard import leaders
 from actsearch_api.dependencies import Transaction
 from actsearch_api.problems import documented
 
@@ -28,4 +29,6 @@ class LeaderboardFilter(Schema):
 @router.get("", responses=documented(422, 503))
 def get_leaderboard(wanted: Annotated[LeaderboardFilter, Query()], connection: Transaction) -> Leaderboard:
     """Families by what they gained over the baseline in all completed jobs of an architecture and a task."""
-    return leaderboard(connection, wanted.architecture, wanted.task, wanted.limit)
+    found = jobs_of_pair(connection, wanted.architecture, wanted.task)
+    entries = leaders(found.verdicts, found.searches)[: wanted.limit]
+    return Leaderboard(architecture=wanted.architecture, task=wanted.task, jobs=found.count, entries=entries)
