@@ -29,12 +29,14 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import Engine, func, insert, select
+from sqlalchemy import Engine, func, insert, select, text
 from sqlalchemy.engine import make_url
 
 from actsearch.schemas import ActivationSpec, Direction, JobRequest, ObjectiveInfo
-from actsearch.store import OptunaStorage, claims, create_store_engine, jobs, libpq_url, upgrade
+from actsearch.store import OptunaStorage, create_store_engine, jobs, libpq_url, runs, upgrade
 from actsearch.store.embedded import normalise_url, start_embedded
+from actsearch.store.runs import Holder
+from actsearch.study.ledger import Finish, Proposal, Report
 
 COHORT = 64
 RANGES = {"slope": (0.0, 1.0), "alpha": (0.1, 2.0), "learning_rate": (1e-4, 1e-1)}
@@ -82,31 +84,33 @@ def told_together(study: optuna.Study) -> None:
         study.tell(trial, value)
 
 
-def as_a_cohort(engine: Engine, storage: OptunaStorage, study: optuna.Study, job: jobs.UUID) -> None:
+def as_a_cohort(engine: Engine, storage: OptunaStorage, study: optuna.Study, holder: Holder) -> None:
     """A cohort's life as our runners write it: claims and learning curves beside what Optuna knows."""
     with engine.begin() as connection:
-        claimed = claims.claim(connection, job, 1, "benchmark", COHORT)
-    with storage.batch(claims.attempts(claimed)):
-        trials = [Trial(study, claim.trial_id) for claim in claimed]
+        claimed = runs.claim_trials(connection, holder, COHORT)
+    with storage.batch(runs.attempts(claimed)):
+        trials = [Trial(study, claim.id) for claim in claimed]
         values = [suggest(trial) for trial in trials]
-    activation = {"network": {"family": "leaky_relu", "parameters": {"slope": 0.1}}}
+    activation = {"network": ActivationSpec(family="leaky_relu", parameters={"slope": 0.1})}
     with engine.begin() as connection:
-        claims.propose(connection, [claims.Proposal(claim, "leaky_relu", activation) for claim in claimed])
+        runs.propose(connection, [Proposal(claim, "leaky_relu", activation) for claim in claimed])
+    with engine.begin() as connection:
+        runs.start(connection, claimed)
     for step in STEPS:
         metrics = [{"validation_accuracy": value / step} for value in values]
         with engine.begin() as connection:
-            reports = [claims.Report(claim, step, m) for claim, m in zip(claimed, metrics, strict=True)]
-            claims.report(connection, reports)
-            jobs.get_state(connection, job)
-        with storage.batch(claims.attempts(claimed)):
+            reports = [Report(claim, step, m) for claim, m in zip(claimed, metrics, strict=True)]
+            runs.report(connection, reports)
+            jobs.get_state(connection, holder.job_id)
+        with storage.batch(runs.attempts(claimed)):
             for trial, value in zip(trials, values, strict=True):
                 trial.report(value / step, step)
             if step == STEPS[-1]:
                 for trial in trials:
                     trial.should_prune()
     with engine.begin() as connection:
-        finishes = [claims.Finish(c, "complete", v, {"accuracy": v}) for c, v in zip(claimed, values, strict=True)]
-        assert len(claims.finish(connection, finishes)) == COHORT
+        finishes = [Finish(c, "complete", [v], {"accuracy": v}) for c, v in zip(claimed, values, strict=True)]
+        assert len(runs.finish(connection, finishes)) == COHORT
 
 
 def create_job(engine: Engine, trials: int) -> jobs.UUID:
@@ -117,6 +121,16 @@ def create_job(engine: Engine, trials: int) -> jobs.UUID:
         job = jobs.create_job(connection, request, objective, {"network": ActivationSpec(family="relu")}, {})
         jobs.transition(connection, job, jobs.JobState.running)
     return job
+
+
+def hand_out(engine: Engine, job: jobs.UUID) -> Holder:
+    """A runner of the job, as a worker that has fetched its task."""
+    query = text(
+        "UPDATE procrastinate_jobs SET status = 'doing'"
+        " WHERE id = (SELECT min(id) FROM procrastinate_jobs WHERE args ->> 'job_id' = :job) RETURNING id, attempts"
+    )
+    with engine.begin() as connection:
+        return Holder(job, *connection.execute(query, {"job": str(job)}).one(), worker="benchmark")
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -227,12 +241,15 @@ def compare_single(engine: Engine, native_url: str, rounds: int, trials: int) ->
 
 def compare_batches(engine: Engine, native_url: str, rounds: int) -> Pair:
     """Milliseconds a trial in batches of 64."""
-    job = create_job(engine, (rounds + 1) * COHORT)
+    holder = hand_out(engine, create_job(engine, (rounds + 1) * COHORT))
     storage = OptunaStorage(engine)
-    ours = optuna.load_study(study_name=str(job), storage=storage, sampler=SAMPLER, pruner=PRUNER)
+    ours = optuna.load_study(study_name=str(holder.job_id), storage=storage, sampler=SAMPLER, pruner=PRUNER)
     theirs = new_study(get_storage(native_url))
     samples = [
-        (timed(lambda: told_together(theirs), COHORT), timed(lambda: as_a_cohort(engine, storage, ours, job), COHORT))
+        (
+            timed(lambda: told_together(theirs), COHORT),
+            timed(lambda: as_a_cohort(engine, storage, ours, holder), COHORT),
+        )
         for _ in range(rounds + 1)
     ]
     return medians(samples[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +14,10 @@ from torch import nn
 from actsearch.activations import AS_GIVEN, snippet
 from actsearch.client.errors import NoResult
 from actsearch.inprocess.given import Nearest
+from actsearch.inprocess.ledger import Run
 from actsearch.schemas import ActivationSpec, Direction, ObjectiveInfo, Scalar, StopRule, Verdict
+from actsearch.study.ledger import Finish
+from actsearch.study.running.measuring import values_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -229,6 +233,30 @@ class SearchResult:
         yield from (f"left as it is: {path or 'the module'} ({reason})" for path, reason in self.left.items())
         if self.kept_weights:
             yield f"began as given in every trial: {_listed(self.kept_weights)}"
+
+
+def local_trial(run: Run, objectives: Sequence[ObjectiveInfo], *, tested: bool) -> LocalTrial:
+    """A trial of the ledger as the caller sees it.
+
+    Args:
+        tested: whether there are test data, so that their metrics are to be shown.
+    """
+    end = run.end or Finish(run.claim, run.state)
+    values = dict(zip((objective.metric for objective in objectives), values_of(objectives, end.metrics), strict=True))
+    first = values[objectives[0].metric]
+    return LocalTrial(
+        number=run.claim.number,
+        state=run.state,  # type: ignore[arg-type]
+        value=first if end.values and math.isfinite(first) else None,
+        is_baseline=run.is_baseline,
+        family=run.family,
+        activations=run.claim.activations,
+        parameters=run.claim.parameters,
+        metrics={name: value for name, value in end.metrics.items() if tested or not name.startswith("test_")},
+        values=values,
+        curve=dict(run.curve),
+        failure=None if end.reason is None else f"{end.reason}: {end.detail}",
+    )
 
 
 def best_first(trials: Sequence[LocalTrial], direction: Direction) -> list[LocalTrial]:

@@ -14,13 +14,13 @@ from actsearch.client.shorthand import Shorthand, to_document
 from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.inprocess.augmenting import Augment, check_augment
 from actsearch.inprocess.calling import Forward, Output
-from actsearch.inprocess.confirmation import confirm
 from actsearch.inprocess.data import Data, held_out, read
+from actsearch.inprocess.ledger import MemoryLedger, Run
 from actsearch.inprocess.loaders import Read
 from actsearch.inprocess.module import Weights, from_module
 from actsearch.inprocess.network import MODEL, Build, Network, from_build
-from actsearch.inprocess.result import LocalTrial, SearchResult
-from actsearch.inprocess.searching import run_search
+from actsearch.inprocess.networks import Networks
+from actsearch.inprocess.result import LocalTrial, SearchResult, local_trial
 from actsearch.inprocess.task import (
     NAME,
     check_measures,
@@ -33,9 +33,11 @@ from actsearch.inprocess.task import (
 from actsearch.inprocess.task import (
     Measure as Judge,
 )
-from actsearch.inprocess.trainer import Trainer, most_together
-from actsearch.schemas import Direction, JobRequest, Measure, Training
-from actsearch.study import most_at_once, prepare_on
+from actsearch.schemas import Direction, JobRequest, Measure, StopRule, Training
+from actsearch.study import prepare_on
+from actsearch.study.running.rounds import work
+from actsearch.study.running.search import NoControl, Search, compared_by
+from actsearch.study.running.trainer import Trainer
 from actsearch.tasks import Dataset, Task
 from actsearch.tasks.declaration import Part
 from actsearch.tasks.kinds import Kind
@@ -188,20 +190,24 @@ def _searched(
         raise InvalidRequest(FieldProblem("space.constraints.max_parameters", message))
     architecture = network.architecture(dataset.input_kind)
     prepared = prepare_on(request, task, architecture, dataset)
-    limit = most_at_once(request.sampler, request.budget.trials)
-    at_once = most_together(request, architecture, dataset, device, limit)
-    trainer = Trainer(request, architecture, task, dataset, device, at_once)
-    found = run_search(prepared, trainer, tested=tested, on_trial=on_trial)
-    wanted = request.confirmation_wanted
-    is_any = any(trial.state == "complete" for trial in found.trials)
-    confirmed = confirm(prepared, trainer, found, wanted) if wanted is not None and is_any else None
+    networks = Networks(prepared.objective.direction, compared_by(prepared, task).direction)
+
+    def finished(run: Run) -> None:
+        networks.finished(run)
+        if on_trial is not None and run.claim.is_trial:
+            on_trial(local_trial(run, prepared.objectives, tested=tested))
+
+    ledger = MemoryLedger(prepared, finished)
+    trainer = Trainer(request, architecture, task, dataset, device, networks.keep)
+    work(Search(ledger, prepared, trainer, NoControl()))
+    arm = None if ledger.verdict is None else ledger.arm_of(ledger.verdict.winner)
     return SearchResult(
         objectives=prepared.objectives,
-        trials=found.trials,
-        best_module=_restored(network, found.best_module),
-        stopped_by=found.stopped_by,
-        verdict=None if confirmed is None else confirmed.verdict,
-        confirmed_module=None if confirmed is None else _restored(network, confirmed.module),
+        trials=[local_trial(run, prepared.objectives, tested=tested) for run in ledger.trials],
+        best_module=_restored(network, networks.best()),
+        stopped_by=ledger.stopped_by or StopRule.trials,
+        verdict=ledger.verdict,
+        confirmed_module=None if arm is None else _restored(network, networks.best(arm)),
         replaced=network.replaced,
         left=network.left,
         kept_weights=network.kept,

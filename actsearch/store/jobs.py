@@ -27,7 +27,7 @@ from actsearch.schemas import (
     Trial,
     Verdict,
 )
-from actsearch.store import claims, evaluations, ranking
+from actsearch.store import evaluations, ranking, runs
 from actsearch.store.cursors import Keyset
 from actsearch.store.encoding import encode
 from actsearch.store.models import EventRow, JobRow, StudyRow, TrialRow
@@ -156,8 +156,7 @@ def transition(connection: Connection, job_id: UUID, wanted: JobState, reason: s
     connection.execute(text(_TRANSITION), values)
     _record(connection, job_id, wanted, reason)
     if wanted in (JobState.failed, JobState.cancelled):
-        claims.fail_cancelled(connection)
-        evaluations.fail_cancelled(connection)
+        runs.fail_cancelled(connection)
 
 
 def cancel(connection: Connection, job_id: UUID) -> None:

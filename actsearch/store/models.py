@@ -55,7 +55,10 @@ class TrialRow(Base):
 
     `state` is one of `waiting`, `running`, `complete`, `pruned`, `failed`; `value` is the first of `values`, indexed
     for ranking; `intermediate` maps step to value. Floats inside JSON that JSON cannot say are the strings "NaN",
-    "Infinity", "-Infinity". `runner` is the queue's id of the task that trains it.
+    "Infinity", "-Infinity". `runner` is the queue's id of the task that trains it, `cohort` the number of the first
+    trial of those that were claimed together. `together` says how many train with it now, `most_together` how many may
+    after a crash, `faults` how often a crash ended it while it trained alone, `released` how often its runner gave it
+    back.
     """
 
     __tablename__ = "trials"
@@ -71,6 +74,7 @@ class TrialRow(Base):
         ),
         Index("ix_trials_study_id_value", "study_id", "value", "number", postgresql_where=text("value IS NOT NULL")),
         Index("ix_trials_running_runner", "runner", postgresql_where=text("state = 'running'")),
+        Index("ix_trials_waiting", "study_id", postgresql_where=text("state = 'waiting'")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
@@ -93,6 +97,11 @@ class TrialRow(Base):
     failure_detail: Mapped[str | None]
     attempt: Mapped[int] = mapped_column(server_default=text("1"))
     is_baseline: Mapped[bool] = mapped_column(server_default=text("false"))
+    cohort: Mapped[int | None]
+    together: Mapped[int | None]
+    most_together: Mapped[int | None]
+    faults: Mapped[int] = mapped_column(server_default=text("0"))
+    released: Mapped[int] = mapped_column(server_default=text("0"))
     runner: Mapped[int | None] = mapped_column(BigInteger)
     worker: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -134,7 +143,7 @@ class EvaluationRow(Base):
     """A network that confirmation trains: arm 0 (the baseline) or a finalist, on one fresh seed.
 
     `state` is one of `waiting`, `running`, `complete`, `failed`; `trial_id` is the trial that is trained again, for a
-    `twin` with the baseline's activation.
+    `twin` with the baseline's activation; the rest is as in `TrialRow`.
     """
 
     __tablename__ = "evaluations"
@@ -142,21 +151,30 @@ class EvaluationRow(Base):
         Index("uq_evaluations_job_id_place", "job_id", "replicate", "arm", unique=True),
         Index("ix_evaluations_trial_id", "trial_id"),
         Index("ix_evaluations_running_runner", "runner", postgresql_where=text("state = 'running'")),
+        Index("ix_evaluations_waiting", "study_id", postgresql_where=text("state = 'waiting'")),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     uid: Mapped[UUID] = mapped_column(unique=True, default=uuid7)
     job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    study_id: Mapped[int]
     arm: Mapped[int]
     trial_id: Mapped[int] = mapped_column(ForeignKey("trials.id", ondelete="CASCADE"))
     twin: Mapped[bool]
     replicate: Mapped[int]
     seed: Mapped[int]
     state: Mapped[str]
+    values: Mapped[list[float] | None]
+    value: Mapped[float | None]
+    curve: Mapped[Json] = mapped_column(server_default=text("'{}'"))
     metrics: Mapped[Json] = mapped_column(server_default=text("'{}'"))
     failure_reason: Mapped[str | None]
     failure_detail: Mapped[str | None]
     attempt: Mapped[int] = mapped_column(server_default=text("1"))
+    together: Mapped[int | None]
+    most_together: Mapped[int | None]
+    faults: Mapped[int] = mapped_column(server_default=text("0"))
+    released: Mapped[int] = mapped_column(server_default=text("0"))
     runner: Mapped[int | None] = mapped_column(BigInteger)
     worker: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -41,6 +42,13 @@ class _Batch:
     changed: set[int] = field(default_factory=set)
     studies: dict[int, dict[int, FrozenTrial]] = field(default_factory=dict)
     fixed: dict[tuple[Any, ...], Sequence[Any]] = field(default_factory=dict)
+
+    def put(self, trial: FrozenTrial) -> None:
+        """Show a trial from now on."""
+        self.trials[trial._trial_id] = trial
+        for trials in self.studies.values():
+            if trial._trial_id in trials:
+                trials[trial._trial_id] = trial
 
 
 class OptunaStorage(BaseStorage):
@@ -210,8 +218,8 @@ class OptunaStorage(BaseStorage):
         study_id = self._cache.study_of(trial_id)
         self._check_compatible(study_id, trial_id, param_name, distribution)
         if trial is not None:
-            trial.params[param_name] = value
-            trial.distributions[param_name] = distribution
+            trial.params = trial.params | {param_name: value}
+            trial.distributions = trial.distributions | {param_name: distribution}
         else:
             given = {"name": param_name, "value": encode(value), "text": distribution_to_json(distribution)}
             self._write(trial_id, _SET_PARAM, given)
@@ -221,7 +229,7 @@ class OptunaStorage(BaseStorage):
         """See Optuna."""
         trial = self._owned(trial_id)
         if trial is not None:
-            trial.intermediate_values[step] = intermediate_value
+            trial.intermediate_values = trial.intermediate_values | {step: intermediate_value}
             return
         self._write(trial_id, _MERGE["intermediate"], {"items": encode({str(step): intermediate_value})})
 
@@ -229,7 +237,7 @@ class OptunaStorage(BaseStorage):
         """See Optuna."""
         trial = self._owned(trial_id)
         if trial is not None:
-            trial.user_attrs[key] = value
+            trial.user_attrs = trial.user_attrs | {key: value}
             return
         self._write(trial_id, _MERGE["user_attrs"], {"items": encode({key: value})})
 
@@ -237,7 +245,7 @@ class OptunaStorage(BaseStorage):
         """See Optuna."""
         trial = self._owned(trial_id)
         if trial is not None:
-            trial.system_attrs[key] = value
+            trial.system_attrs = trial.system_attrs | {key: value}
             return
         self._write(trial_id, _MERGE["system_attrs"], {"items": encode({key: value})})
 
@@ -257,20 +265,21 @@ class OptunaStorage(BaseStorage):
         return False
 
     def _owned(self, trial_id: int) -> FrozenTrial | None:
-        """The batch's copy of a trial that is to be written, or None outside a batch."""
+        """The batch's new copy of a trial, to be written to, or None outside a batch.
+
+        Whoever has read the trial keeps it as it was, as with Optuna's storage in memory: its pruners count on that.
+        """
         if self._batch is None:
             return None
-        trial = self._batched(self._batch, trial_id)
+        trial = copy(self._batched(self._batch, trial_id))
         self.check_trial_is_updatable(trial_id, trial.state)
         self._batch.changed.add(trial_id)
+        self._batch.put(trial)
         return trial
 
     def _batched(self, batch: _Batch, trial_id: int) -> FrozenTrial:
         if trial_id not in batch.trials:
-            trial = batch.trials[trial_id] = copied(self._cache.one(trial_id))
-            for trials in batch.studies.values():
-                if trial_id in trials:
-                    trials[trial_id] = trial
+            batch.put(copied(self._cache.one(trial_id)))
         return batch.trials[trial_id]
 
     def _write(self, trial_id: int, query: TextClause, given: dict[str, Any]) -> None:

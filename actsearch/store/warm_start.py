@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
 from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.schemas import JobRequest, ObjectiveInfo
+from actsearch.study.ledger import Memory
 
 _JOBS, _TRIALS = 5, 200
 
@@ -32,14 +31,6 @@ _FOUND = """
     WHERE after <= 0 OR after * :best / others > (after - 1) * :best / others OR others <= :best
     ORDER BY after
 """
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Complete trials of an earlier job, best first: Optuna's parameters and a score, larger better."""
-
-    job_id: UUID
-    trials: Sequence[tuple[Mapping[str, Any], float]]
 
 
 def jobs_to_learn_from(connection: Connection, request: JobRequest, objective: ObjectiveInfo) -> list[UUID]:

@@ -1,20 +1,36 @@
-"""A search, written once: checking requests, proposing activations, judging what was found."""
+"""A search, written once: checking requests, proposing activations, running the one loop, judging what was found."""
 
 from __future__ import annotations
 
-from actsearch.study.checking.constraints import violations
-from actsearch.study.checking.prepare import PreparedJob, input_spec, prepare, prepare_on
-from actsearch.study.proposing.asking import claimed_trial
-from actsearch.study.proposing.at_once import most_at_once
-from actsearch.study.proposing.baseline import as_baseline, baseline_turn, is_baseline
-from actsearch.study.proposing.pruners import make_pruner
-from actsearch.study.proposing.samplers import make_sampler
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from actsearch.study.checking.constraints import violations
+    from actsearch.study.checking.prepare import PreparedJob, input_spec, prepare, prepare_on
+    from actsearch.study.proposing.at_once import most_at_once
+    from actsearch.study.proposing.baseline import as_baseline, baseline_turn, is_baseline
+    from actsearch.study.proposing.pruners import make_pruner
+    from actsearch.study.proposing.samplers import make_sampler
+
+_PLACES = {
+    "PreparedJob": "checking.prepare",
+    "as_baseline": "proposing.baseline",
+    "baseline_turn": "proposing.baseline",
+    "input_spec": "checking.prepare",
+    "is_baseline": "proposing.baseline",
+    "make_pruner": "proposing.pruners",
+    "make_sampler": "proposing.samplers",
+    "most_at_once": "proposing.at_once",
+    "prepare": "checking.prepare",
+    "prepare_on": "checking.prepare",
+    "violations": "checking.constraints",
+}
 
 __all__ = [
     "PreparedJob",
     "as_baseline",
     "baseline_turn",
-    "claimed_trial",
     "input_spec",
     "is_baseline",
     "make_pruner",
@@ -24,3 +40,10 @@ __all__ = [
     "prepare_on",
     "violations",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load on first use: the store imports `actsearch.study.ledger`, and is not to load torch with it."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

@@ -8,14 +8,20 @@ from uuid import UUID
 
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from starlette.testclient import TestClient
 
-from actsearch.schemas import FailureReason, JobState
+from actsearch.schemas import ActivationSpec, FailureReason, JobState
 from actsearch.settings import Settings
-from actsearch.store import claims, jobs
+from actsearch.store import jobs, runs
+from actsearch.store.runs import Holder
+from actsearch.study.ledger import Claim, Finish, Proposal, Report
 from actsearch_api.app import create_app
 
+_HAND_OUT = """
+    INSERT INTO procrastinate_jobs (queue_name, task_name, status, args)
+    VALUES ('runners', 'run_job', 'doing', jsonb_build_object('job_id', CAST(:job AS text))) RETURNING id
+"""
 FAMILIES = ("relu", "elu", "gelu", "tanh")
 
 
@@ -55,24 +61,25 @@ def finish(engine: Engine) -> Callable[[str, Sequence[float | None]], None]:
         done = 0
         while done < len(values):
             with engine.begin() as connection:
-                claimed = claims.claim(connection, UUID(job_id), 1, "worker", len(values) - done)
+                runner = connection.execute(text(_HAND_OUT), {"job": job_id}).scalar_one()
+                claimed = runs.claim_trials(connection, Holder(UUID(job_id), runner, 0, "worker"), len(values) - done)
                 families = [FAMILIES[claim.number % len(FAMILIES)] for claim in claimed]
-                claims.propose(
+                runs.propose(
                     connection,
                     [
-                        claims.Proposal(claim, family, {"network": {"family": family, "parameters": {}}})
+                        Proposal(claim, family, {"network": ActivationSpec(family=family)})
                         for claim, family in zip(claimed, families, strict=True)
                     ],
                 )
-                claims.report(connection, [claims.Report(claim, 1, {"validation_accuracy": 0.5}) for claim in claimed])
+                runs.report(connection, [Report(claim, 1, {"validation_accuracy": 0.5}) for claim in claimed])
                 own = values[done : done + len(claimed)]
-                claims.finish(connection, [_ending(claim, value) for claim, value in zip(claimed, own, strict=True)])
+                runs.finish(connection, [_ending(claim, value) for claim, value in zip(claimed, own, strict=True)])
             done += len(claimed)
 
     return work
 
 
-def _ending(claim: claims.Claim, value: float | None) -> claims.Finish:
+def _ending(claim: Claim, value: float | None) -> Finish:
     if value is None:
-        return claims.Finish(claim, "failed", reason=FailureReason.diverged, detail="the loss is nan")
-    return claims.Finish(claim, "complete", value, {"validation_accuracy": value})
+        return Finish(claim, "failed", reason=FailureReason.diverged, detail="the loss is nan")
+    return Finish(claim, "complete", [value], {"validation_accuracy": value})

@@ -80,10 +80,10 @@ def evaluations(engine: Engine, trials: str) -> str:
     """Path of a job's evaluations: 3 seeds of 4 arms, neither stored in order."""
     job = trials.split("/")[3]
     with engine.begin() as connection:
-        found = "SELECT t.id FROM trials t JOIN jobs j USING (study_id) WHERE j.id = :job AND t.number = 0"
-        trial = connection.execute(text(found), {"job": job}).scalar_one()
+        found = "SELECT t.id, t.study_id FROM trials t JOIN jobs j USING (study_id) WHERE j.id = :job AND t.number = 0"
+        trial, study = connection.execute(text(found), {"job": job}).one()
         places = [(replicate, arm) for arm in (2, 0, 3, 1) for replicate in (1, 2, 0)]
-        same = {"job_id": UUID(job), "trial_id": trial, "state": "waiting"}
+        same = {"job_id": UUID(job), "study_id": study, "trial_id": trial, "state": "waiting"}
         rows = [same | {"replicate": r, "arm": a, "twin": a == 3, "seed": 100 + r} for r, a in places]
         connection.execute(insert(EvaluationRow), rows)
     return f"/v1/jobs/{job}/evaluations"

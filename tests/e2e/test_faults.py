@@ -141,3 +141,33 @@ def test_a_crash_of_postgresql_costs_no_try_and_ends_no_worker(
     assert attempts == {1}
     assert worker.poll() is None
     assert "Traceback" not in service.log_text()
+
+
+def test_a_killed_device_process_changes_nothing_of_a_seeded_search(
+    service: Any, client: Client, kill_device: Callable[[Any], None], eventually: Eventually
+) -> None:
+    request = SLOW | {
+        "architecture": {"name": "mlp", "parameters": {"depth": 1}},
+        "space": SLOW["space"]
+        | {
+            "training": {"learning_rate": {"low": 1e-3, "high": 1e-1, "log": True}},
+            "architecture": {"width": {"choices": [16, 24]}},
+        },
+        "budget": {"trials": 24},
+        "sampler": {"name": "tpe", "n_startup_trials": 4},
+        "pruner": "hyperband",
+        "cohort_size": 8,
+        "seed": 7,
+    }
+    worker = service.start_worker()
+    undisturbed = client.submit(request)
+    assert undisturbed.wait(timeout=180).state == "completed", service.log_text()
+    job = client.submit(request)
+    eventually(lambda: _finished(job) >= 8 and bool(_in_training(job)), 90)
+
+    kill_device(worker)
+
+    assert job.wait(timeout=180).state == "completed", service.log_text()
+    assert max(trial.attempt for trial in job.trials()) == 2
+    found = [[(trial.parameters, trial.state, trial.value) for trial in one.trials()] for one in (undisturbed, job)]
+    assert found[0] == found[1]

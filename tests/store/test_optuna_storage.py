@@ -148,6 +148,21 @@ def test_a_batch_that_raises_writes_nothing(study: optuna.Study, engine: Engine)
         pass
 
 
+def test_what_was_read_in_a_batch_stays_as_it_was(study: optuna.Study) -> None:
+    """Successive halving reads the study, notes the trial's own value, and then counts that beside the others."""
+    trial, storage = study.ask(), study._storage
+    with storage.batch():  # type: ignore[attr-defined]
+        before = storage.get_all_trials(study._study_id, deepcopy=False)
+        storage.set_trial_system_attr(trial._trial_id, "completed_rung_0", 0.5)
+        storage.set_trial_intermediate_value(trial._trial_id, 1, 0.5)
+        storage.set_trial_user_attr(trial._trial_id, "a", 1)
+        trial.suggest_float("x", 0, 1)
+        after = storage.get_all_trials(study._study_id, deepcopy=False)
+    seen = [(t.system_attrs, t.intermediate_values, t.user_attrs, list(t.params)) for t in (before[-1], after[-1])]
+    assert seen[0] == ({}, {}, {}, [])
+    assert seen[1] == ({"completed_rung_0": 0.5}, {1: 0.5}, {"a": 1}, ["x"])
+
+
 def test_a_batch_cannot_change_a_finished_trial(study: optuna.Study, engine: Engine) -> None:
     trial = study.ask()
     storage = study._storage

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from uuid import uuid4
 
 import pytest
@@ -29,11 +30,13 @@ def test_a_second_runner_of_the_job_waits_and_one_of_another_job_does_not(engine
     assert order == ["another job", "first", "second"]
 
 
-def test_who_has_waited_long_enough_goes_on(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proposal_lock, "_PATIENCE", "20ms")
+def test_who_has_waited_long_enough_goes_on_and_not_before(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proposal_lock, "_PATIENCE", "300ms")
     job = uuid4()
-    with proposal_lock.proposing(engine, job), proposal_lock.proposing(engine, job):
-        pass
+    with proposal_lock.proposing(engine, job):
+        began = time.monotonic()
+        with proposal_lock.proposing(engine, job):
+            assert 0.29 < time.monotonic() - began < 10
 
 
 def test_a_turn_ends_with_the_block_even_if_it_raises(engine: Engine) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
@@ -11,6 +13,7 @@ from sqlalchemy import Connection, Engine, event, text
 
 from actsearch.schemas import ActivationSpec, Direction, JobRequest, ObjectiveInfo
 from actsearch.store import jobs, ranking, trials
+from actsearch.store.statements import RUNS, statement, statements
 
 STUDIES, TRIALS = 4, 10_000
 
@@ -88,3 +91,65 @@ def test_other_studies_cost_nothing(module_engine: Engine, job: UUID) -> None:
         lambda c: jobs.get_job(c, job, 30),
     ):
         assert _rows_touched(module_engine, call) <= 3 * TRIALS + 100 < STUDIES * TRIALS
+
+
+# Statements of runners and of the reconciler, which run all the time, with the most rows of `trials` each may look at.
+_LEDGER: dict[str, tuple[dict[str, Any], int]] = {
+    "left_to_claim": ({}, 8),
+    "claim_given_back": ({"runner": 1, "worker": "w", "cohort": 1}, 8),
+    "claim_planned": ({"runner": 1, "worker": "w", "cohort": 0, "most": 4}, 16),
+    "propose": ({}, 8),
+    "forget": ({}, 8),
+    "start": ({"together": 2}, 8),
+    "report": ({}, 8),
+    "finish": ({}, 8),
+    "release": ({}, 8),
+    "held": ({"runner": 1, "worker": None}, 8),
+    "orphans": ({}, 8),
+    "give_back": ({"tries": 3, "blamed": True}, 16),
+    "fail_cancelled": ({}, 8),
+    "remaining": ({}, 2 * TRIALS),  # counts the complete ones, once a slice
+}
+
+
+@pytest.fixture
+def under_way(module_engine: Engine, job: UUID) -> Iterator[tuple[Connection, dict[str, Any]]]:
+    """Two trials of the job in training, two that wait; gone after the test."""
+    with module_engine.connect() as connection:
+        study = connection.execute(text("SELECT study_id FROM jobs WHERE id = :job"), {"job": job}).scalar_one()
+        query = "SELECT id FROM trials WHERE study_id = :study AND number BETWEEN 1 AND 4 ORDER BY number"
+        ids = list(connection.execute(text(query), {"study": study}).scalars())
+        change = "UPDATE trials SET state = :state, runner = 1, worker = 'w', cohort = 1 WHERE id = ANY(:ids)"
+        for state, some in (("running", ids[:2]), ("waiting", ids[2:])):
+            connection.execute(text(change), {"state": state, "ids": some})
+        row = {"attempt": 1, "state": "complete", "values": [0.5], "metrics": {}, "point": {"1": {}}}
+        row |= {"family": "relu", "activations": {}, "is_baseline": False}
+        rows = json.dumps([{"id": one} | row for one in ids[:2]])
+        yield connection, {"job": job, "study": study, "ids": ids[:2], "rows": rows}
+        connection.rollback()
+
+
+@pytest.mark.parametrize("name", _LEDGER)
+def test_runners_and_the_reconciler_look_at_what_is_under_way_only(
+    under_way: tuple[Connection, dict[str, Any]], name: str
+) -> None:
+    connection, given = under_way
+    values, most = _LEDGER[name]
+    query = statement(name)
+    bound = {name: value for name, value in (given | values).items() if name in query._bindparams}
+    explained = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {query.text}")
+    (plan,) = connection.execute(explained, bound).scalar_one()
+    assert sum(_scanned(plan["Plan"])) <= most
+
+
+def test_every_statement_is_valid_on_every_table_that_it_names(module_engine: Engine, job: UUID) -> None:
+    """PostgreSQL plans each of them with parameters that it does not know yet."""
+    for name in statements():
+        for runs in RUNS:
+            query = statement(name, runs)
+            with module_engine.connect() as connection:
+                numbered = query.text
+                for place, key in enumerate(query._bindparams, start=1):
+                    numbered = re.sub(rf"(?<!:):{key}\b", f"${place}", numbered)
+                connection.exec_driver_sql(f"PREPARE checked AS {numbered.replace('%', '%%')}")
+                connection.exec_driver_sql("DEALLOCATE checked")

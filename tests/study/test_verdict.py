@@ -71,6 +71,18 @@ def test_a_lucky_learning_rate_is_not_an_activation() -> None:
     assert found.verdict.winner == 0
 
 
+def test_the_larger_p_of_baseline_and_twin_decides() -> None:
+    """Far better than the baseline on every seed, better than its twin by chance."""
+    twin = arm(2, 0.89 + 6 * NOISE)
+    found = judge(arm(0, 0.8 + NOISE), [Entrant(arm(1, 0.9 - NOISE), twin)], range(10), ACCURACY, PLAN)
+    assert found.verdict.outcome is Outcome.no_difference
+    told = found.verdict.finalists[0].test
+    assert told is not None
+    assert told.against == "twin"
+    assert told.p_corrected == pytest.approx(told.p_sign_flip or told.p_t, abs=0.2)
+    assert told.p_corrected > 0.3
+
+
 def test_less_is_better_for_a_loss() -> None:
     found = judge(arm(0, 0.8 + NOISE, "loss"), [Entrant(arm(1, 0.7 - NOISE, "loss"))], range(10), LOSS, PLAN)
     assert found.verdict.outcome is Outcome.better

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from actsearch.schemas import JobRequest, Trial
 from actsearch.store import jobs, trials
@@ -24,6 +25,11 @@ SMALL = {
 
 Search = Callable[..., list[Trial]]
 
+_HAND_OUT = """
+    INSERT INTO procrastinate_jobs (queue_name, task_name, status, args)
+    VALUES ('runners', 'run_job', 'doing', CAST(:args AS jsonb)) RETURNING id
+"""
+
 
 @pytest.fixture
 def submit(engine: Engine) -> Callable[..., UUID]:
@@ -38,20 +44,46 @@ def submit(engine: Engine) -> Callable[..., UUID]:
                 prepared.objective,
                 prepared.baseline_activations,
                 prepared.baseline_parameters,
+                further_objectives=prepared.objectives[1:],
             )
 
     return create
 
 
 @pytest.fixture
-def work(engine: Engine) -> Callable[..., list[Trial]]:
+def hand_out(engine: Engine) -> Callable[..., Run]:
+    """A runner task of a job, handed out to a worker, as an order to its device process."""
+
+    def make(job_id: UUID, *, worker: str = "here", seconds: float = 600) -> Run:
+        with engine.begin() as connection:
+            runner = connection.execute(text(_HAND_OUT), {"args": json.dumps({"job_id": str(job_id)})}).scalar_one()
+        return Run(job_id, runner, 0, worker, seconds, attempts=3)
+
+    return make
+
+
+@pytest.fixture
+def run(engine: Engine, hand_out: Callable[..., Run]) -> Callable[..., bool]:
+    """Work on a job for a time slice, from the task's fetching to its end; whether there is more to do."""
+
+    def work(job_id: UUID, *, control: Control | None = None, **order: Any) -> bool:
+        given = hand_out(job_id, **order)
+        more = run_slice(engine, given, "cpu", control or Control())
+        with engine.begin() as connection:
+            connection.execute(text("DELETE FROM procrastinate_jobs WHERE id = :id"), {"id": given.runner})
+        return more
+
+    return work
+
+
+@pytest.fixture
+def work(engine: Engine, run: Callable[..., bool]) -> Callable[..., list[Trial]]:
     """Work on a job until it is done, in slices of so many seconds; its trials in order of number."""
 
-    def run(job_id: UUID, seconds: float = 600) -> list[Trial]:
-        order = Run(job_id, runner=1, lease=0, worker="test", seconds=seconds, attempts=3)
-        while run_slice(engine, order, "cpu", Control()):
+    def go_on(job_id: UUID, seconds: float = 600) -> list[Trial]:
+        while run(job_id, seconds=seconds):
             pass
         with engine.connect() as connection:
             return trials.list_trials(connection, job_id, limit=1000).items
 
-    return run
+    return go_on

@@ -15,11 +15,9 @@ from sqlalchemy import Engine, text
 from actsearch.errors import IllegalTransition
 from actsearch.schemas import FINAL_STATES, JOB_TRANSITIONS, JobState
 from actsearch.store import jobs
-from actsearch_workers.control import Control
-from actsearch_workers.messages import Run
-from actsearch_workers.runner import run_slice
 
 Submit = Callable[..., UUID]
+Run = Callable[..., bool]
 
 
 def _together(*calls: Callable[[], Any]) -> list[Any]:
@@ -50,14 +48,10 @@ def _assert_legal(engine: Engine, job: UUID) -> JobState:
     return states[-1]
 
 
-def _slice(engine: Engine, job: UUID, runner: int) -> Callable[[], bool]:
-    return lambda: run_slice(engine, Run(job, runner, 0, f"worker-{runner}", 60, 3), "cpu", Control())
-
-
-def test_runners_that_begin_and_end_together_complete_the_job_once(engine: Engine, submit: Submit) -> None:
-    for round_ in range(4):
+def test_runners_that_begin_and_end_together_complete_the_job_once(engine: Engine, submit: Submit, run: Run) -> None:
+    for _ in range(4):
         job = submit(budget={"trials": 5}, cohort_size=1)
-        assert _together(*(_slice(engine, job, 10 * round_ + i) for i in (1, 2, 3))) == [False] * 3
+        assert _together(*[lambda job=job: run(job)] * 3) == [False] * 3
         assert _assert_legal(engine, job) is JobState.completed
         assert _history(engine, job) == [JobState.queued, JobState.running, JobState.completed]
         with engine.connect() as connection:
@@ -66,7 +60,7 @@ def test_runners_that_begin_and_end_together_complete_the_job_once(engine: Engin
 
 
 @pytest.mark.parametrize("epochs", [1, 30], ids=["near the end", "in the middle"])
-def test_a_cancel_at_the_same_moment_leaves_one_outcome(engine: Engine, submit: Submit, epochs: int) -> None:
+def test_a_cancel_at_the_same_moment_leaves_one_outcome(engine: Engine, submit: Submit, run: Run, epochs: int) -> None:
     def cancel(job: UUID) -> bool:
         try:
             with engine.begin() as connection:
@@ -75,9 +69,9 @@ def test_a_cancel_at_the_same_moment_leaves_one_outcome(engine: Engine, submit: 
             return False
         return True
 
-    for round_ in range(4):
+    for _ in range(4):
         job = submit(budget={"trials": 2}, cohort_size=1, training={"epochs": epochs, "batch_size": 256})
-        runners = [_slice(engine, job, 10 * round_ + i) for i in (1, 2)]
+        runners = [lambda job=job: run(job)] * 2
         *_, cancelled = _together(*runners, lambda job=job: cancel(job))
         for runner in runners:  # the queue's retry, or the reconciler's: it finds nothing more to do
             assert runner() is False

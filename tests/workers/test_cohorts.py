@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +15,8 @@ from actsearch.schemas.samplers import GpSampler, RandomSampler, TpeSampler
 from actsearch.store import jobs
 from actsearch.study import most_at_once, prepare
 from actsearch.training.stack import StackedTrials
-from actsearch_workers.control import Control
-from actsearch_workers.messages import Run
-from actsearch_workers.runner import run_slice
+
+Run = Callable[..., bool]
 
 REQUEST = {
     "confirmation": "off",
@@ -42,10 +42,6 @@ def submit(engine: Engine, **changes: Any) -> UUID:
         )
 
 
-def run(engine: Engine, job: UUID) -> bool:
-    return run_slice(engine, Run(job, runner=1, lease=0, worker="here", seconds=120, attempts=3), "cpu", Control())
-
-
 def trials(engine: Engine, job: UUID) -> list[Any]:
     query = "SELECT t.* FROM trials t JOIN jobs j USING (study_id) WHERE j.id = :job ORDER BY number"
     with engine.connect() as connection:
@@ -69,7 +65,7 @@ def cohorts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_memory_that_runs_out_halves_the_cohort_and_loses_no_trial(
-    engine: Engine, cohorts: list[int], monkeypatch: pytest.MonkeyPatch
+    engine: Engine, run: Run, cohorts: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluate = StackedTrials.evaluate
     evaluations: list[int] = []
@@ -84,7 +80,7 @@ def test_memory_that_runs_out_halves_the_cohort_and_loses_no_trial(
     monkeypatch.setattr(StackedTrials, "evaluate", scarce)
     job = submit(engine, pruner="none")
 
-    assert run(engine, job) is False
+    assert run(job) is False
 
     rows = trials(engine, job)
     assert [row.state for row in rows] == ["complete"] * 24
@@ -95,43 +91,46 @@ def test_memory_that_runs_out_halves_the_cohort_and_loses_no_trial(
 
 
 def test_a_restarted_cohort_is_pruned_as_if_nothing_had_happened(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    undisturbed = submit(engine)
-    run(engine, undisturbed)
-    step, calls = StackedTrials.step, []
+    """It makes no difference whether it fails at its first step, or when trials have been reported and pruned."""
+    step, found = StackedTrials.step, []
+    for failing in (1, 9):
+        calls: list[int] = []
 
-    def fails_once(self: StackedTrials, *arguments: Any) -> torch.Tensor:
-        calls.append(1)
-        if len(calls) == 9:  # in the second epoch: trials have been pruned
-            raise torch.OutOfMemoryError("device is full")
-        return step(self, *arguments)
+        def fails_once(
+            self: StackedTrials, *arguments: Any, calls: list[int] = calls, failing: int = failing
+        ) -> torch.Tensor:
+            calls.append(1)
+            if len(calls) == failing:
+                raise torch.OutOfMemoryError("device is full")
+            return step(self, *arguments)
 
-    monkeypatch.setattr(StackedTrials, "step", fails_once)
-    disturbed = submit(engine)
-    run(engine, disturbed)
+        monkeypatch.setattr(StackedTrials, "step", fails_once)
+        job = submit(engine)
+        run(job)
+        assert len(calls) > failing
+        found.append([(row.params, row.state, row.value, row.curve, row.intermediate) for row in trials(engine, job)])
 
-    states = [row.state for row in trials(engine, undisturbed)]
-    assert "pruned" in states
-    assert sorted(row.number for row in trials(engine, disturbed)) == list(range(24))
-    assert all(row.state in ("complete", "pruned") for row in trials(engine, disturbed))
-    assert all(list(row.curve) == list(row.intermediate) for row in trials(engine, disturbed))
-    assert "pruned" in [row.state for row in trials(engine, disturbed)]
+    assert found[0] == found[1]
+    assert len(found[0]) == 24
+    assert {state for _, state, *_ in found[0]} == {"complete", "pruned"}
+    assert all(list(curve) == list(intermediate) for *_, curve, intermediate in found[0])
 
 
 @pytest.mark.parametrize(("asked", "expected"), [({}, 24), ({"cohort_size": 5}, 5), ({"sampler": "tpe"}, 10)])
 def test_the_cohort_is_as_large_as_network_sampler_and_request_allow(
-    engine: Engine, cohorts: list[int], asked: dict[str, Any], expected: int
+    engine: Engine, run: Run, cohorts: list[int], asked: dict[str, Any], expected: int
 ) -> None:
-    run(engine, submit(engine, pruner="none", **asked))
+    run(submit(engine, pruner="none", **asked))
     assert cohorts[0] == expected
 
 
-def test_each_shape_trains_as_a_cohort_of_its_own(engine: Engine, cohorts: list[int]) -> None:
+def test_each_shape_trains_as_a_cohort_of_its_own(engine: Engine, run: Run, cohorts: list[int]) -> None:
     space = REQUEST["space"] | {"architecture": {"width": {"choices": [8, 16]}}}
     job = submit(engine, pruner="none", space=space)
 
-    run(engine, job)
+    run(job)
 
     rows = trials(engine, job)
     assert {row.state for row in rows} == {"complete"}
@@ -156,12 +155,12 @@ _TAKEN = """
 """
 
 
-def test_a_trial_that_another_runner_took_and_finished_meanwhile_is_left_alone(engine: Engine) -> None:
+def test_a_trial_that_another_runner_took_and_finished_meanwhile_is_left_alone(engine: Engine, run: Run) -> None:
     with engine.begin() as connection:
         connection.execute(text(_TAKEN))
     job = submit(engine, budget={"trials": 4}, cohort_size=4, pruner="none")
 
-    run(engine, job)
+    run(job)
 
     found = trials(engine, job)
     assert [trial.state for trial in found] == ["complete"] * 4

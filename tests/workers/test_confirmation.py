@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -9,11 +10,12 @@ import pytest
 from sqlalchemy import Engine, text
 
 from actsearch.schemas import Job, JobRequest, JobState, Outcome
-from actsearch.store import attendance, evaluations, jobs, trials
+from actsearch.store import attendance, evaluations, jobs, runs, trials
+from actsearch.store.runs import Holder
 from actsearch.study import prepare
-from actsearch_workers.control import Control
-from actsearch_workers.messages import Run
-from actsearch_workers.runner import run_slice
+from actsearch.study.ledger import Finish
+
+Run = Callable[..., bool]
 
 REQUEST: dict[str, Any] = {
     "task": "breast_cancer",
@@ -47,12 +49,6 @@ def submit(engine: Engine, **changes: Any) -> UUID:
         )
 
 
-def run(engine: Engine, job: UUID, *, runner: int = 1, seconds: float = 600) -> bool:
-    return run_slice(
-        engine, Run(job, runner=runner, lease=0, worker="here", seconds=seconds, attempts=3), "cpu", Control()
-    )
-
-
 def seen(engine: Engine, job: UUID) -> Job:
     with engine.connect() as connection:
         return jobs.get_job(connection, job, 30)
@@ -68,10 +64,10 @@ def trials_of(engine: Engine, job: UUID) -> list[Any]:
         return trials.list_trials(connection, job, limit=1000).items
 
 
-def test_finalists_and_baseline_are_trained_on_the_same_fresh_seeds(engine: Engine) -> None:
+def test_finalists_and_baseline_are_trained_on_the_same_fresh_seeds(engine: Engine, run: Run) -> None:
     job = submit(engine)
 
-    assert run(engine, job) is False
+    assert run(job) is False
 
     done, found = seen(engine, job), replicates(engine, job)
     assert done.state == JobState.completed
@@ -90,15 +86,15 @@ def test_finalists_and_baseline_are_trained_on_the_same_fresh_seeds(engine: Engi
     assert done.progress.finished == 9  # replicates are no trials
 
 
-def test_trials_and_replicates_have_the_precision_of_the_request(engine: Engine) -> None:
+def test_trials_and_replicates_have_the_precision_of_the_request(engine: Engine, run: Run) -> None:
     job = submit(engine, training=REQUEST["training"] | {"precision": "bfloat16"})
-    run(engine, job)
+    run(job)
     trained = [*trials_of(engine, job), *replicates(engine, job)]
     assert {one.metrics["environment"]["precision"] for one in trained} == {"bfloat16"}
 
 
 @pytest.mark.parametrize("placement", ["network", "layer"])
-def test_a_searched_recurrent_cell_is_compared_with_the_usual_one(engine: Engine, placement: str) -> None:
+def test_a_searched_recurrent_cell_is_compared_with_the_usual_one(engine: Engine, run: Run, placement: str) -> None:
     job = submit(
         engine,
         task="sunspots",
@@ -107,7 +103,7 @@ def test_a_searched_recurrent_cell_is_compared_with_the_usual_one(engine: Engine
         budget={"trials": 5},
         confirmation={"finalists": 1, "seeds": 2, "most_seeds": 2},
     )
-    run(engine, job)
+    run(job)
 
     done, found = seen(engine, job), trials_of(engine, job)
     assert done.state == JobState.completed, done.error
@@ -123,9 +119,9 @@ def test_a_searched_recurrent_cell_is_compared_with_the_usual_one(engine: Engine
     assert any(e.twin for e in replicates(engine, job))
 
 
-def test_the_verdict_is_what_the_replicates_say(engine: Engine) -> None:
+def test_the_verdict_is_what_the_replicates_say(engine: Engine, run: Run) -> None:
     job = submit(engine)
-    run(engine, job)
+    run(job)
     verdict, found = seen(engine, job).verdict, replicates(engine, job)
     assert verdict is not None
     for arm, finalist in enumerate(verdict.finalists, start=1):
@@ -142,9 +138,9 @@ def test_the_verdict_is_what_the_replicates_say(engine: Engine) -> None:
     assert "no difference shown" in verdict.words
 
 
-def test_the_baseline_gets_its_share_of_searched_settings(engine: Engine) -> None:
+def test_the_baseline_gets_its_share_of_searched_settings(engine: Engine, run: Run) -> None:
     job = submit(engine)
-    run(engine, job)
+    run(job)
     verdict = seen(engine, job).verdict
     own = [trial for trial in trials_of(engine, job) if trial.is_baseline]
     assert {0, 3, 6} <= {trial.number for trial in own}
@@ -155,10 +151,10 @@ def test_the_baseline_gets_its_share_of_searched_settings(engine: Engine) -> Non
     assert next(t.value for t in own if t.number == verdict.baseline.trial) == best
 
 
-def test_a_slice_that_ends_amid_confirmation_goes_on_in_the_next(engine: Engine) -> None:
+def test_a_slice_that_ends_amid_confirmation_goes_on_in_the_next(engine: Engine, run: Run) -> None:
     job = submit(engine)
     states, slices = [], 0
-    while run(engine, job, runner=slices, seconds=0.01):
+    while run(job, seconds=0.01):
         states.append(seen(engine, job).state)
         slices += 1
     assert JobState.confirming in states
@@ -166,19 +162,23 @@ def test_a_slice_that_ends_amid_confirmation_goes_on_in_the_next(engine: Engine)
     assert [e.attempt for e in replicates(engine, job)] == [1] * 20
 
 
-def test_what_a_dead_runner_held_is_trained_again_and_counted_once(engine: Engine) -> None:
+def test_what_a_dead_runner_held_is_trained_again_and_counted_once(
+    engine: Engine, run: Run, hand_out: Callable[..., Any]
+) -> None:
     job = submit(engine)
     while seen(engine, job).state != JobState.confirming:
-        run(engine, job, seconds=0.01)
+        run(job, seconds=0.01)
     waiting = sum(e.state == "waiting" for e in replicates(engine, job))
+    order = hand_out(job, worker="soon dead")
     with engine.begin() as connection:
-        held = evaluations.claim(connection, job, 77, "soon dead")
+        held = runs.claim_seed(connection, Holder(job, order.runner, order.lease, order.worker))
         assert len(held) == 5
+        connection.execute(text("DELETE FROM procrastinate_jobs WHERE id = :id"), {"id": order.runner})
     with engine.begin() as connection:
-        assert evaluations.give_back_orphans(connection, attempts=3) == 5
-        assert evaluations.finish(connection, [evaluations.Ending(one, "complete", {}) for one in held]) == set()
+        assert runs.give_back_orphans(connection, 3) == 5
+        assert runs.finish(connection, [Finish(one, "complete") for one in held]) == set()
 
-    assert run(engine, job, runner=5) is False
+    assert run(job) is False
 
     found = replicates(engine, job)
     assert seen(engine, job).state == JobState.completed
@@ -188,54 +188,54 @@ def test_what_a_dead_runner_held_is_trained_again_and_counted_once(engine: Engin
     assert all(e.worker == "here" for e in found)
 
 
-def test_a_cancelled_confirmation_ends(engine: Engine) -> None:
+def test_a_cancelled_confirmation_ends(engine: Engine, run: Run) -> None:
     job = submit(engine)
     while seen(engine, job).state != JobState.confirming:
-        run(engine, job, seconds=0.01)
+        run(job, seconds=0.01)
     with engine.begin() as connection:
         jobs.cancel(connection, job)
 
-    assert run(engine, job) is False
+    assert run(job) is False
 
     assert seen(engine, job).state == JobState.cancelled
     assert seen(engine, job).verdict is None
     assert {e.state for e in replicates(engine, job)} <= {"complete", "failed"}
 
 
-def test_a_confirming_job_without_runners_is_found(engine: Engine) -> None:
+def test_a_confirming_job_without_runners_is_found(engine: Engine, run: Run) -> None:
     job = submit(engine, parallelism=3)
     while seen(engine, job).state != JobState.confirming:
-        run(engine, job, seconds=0.01)
+        run(job, seconds=0.01)
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM procrastinate_jobs"))
         assert [(one.job_id, one.missing) for one in attendance.attendance(connection)] == [(job, 3)]
 
 
 @pytest.mark.parametrize("asked", ["off", "auto"])
-def test_small_searches_and_those_that_do_not_want_it_end_without(engine: Engine, asked: str) -> None:
+def test_small_searches_and_those_that_do_not_want_it_end_without(engine: Engine, run: Run, asked: str) -> None:
     job = submit(engine, confirmation=asked)
-    run(engine, job)
+    run(job)
     done = seen(engine, job)
     assert (done.state, done.verdict, done.confirmation) == (JobState.completed, None, None)
 
 
-def test_a_search_of_nothing_but_the_baseline_says_so(engine: Engine) -> None:
+def test_a_search_of_nothing_but_the_baseline_says_so(engine: Engine, run: Run) -> None:
     job = submit(engine, space={"families": ["relu"]}, budget={"trials": 3})
-    run(engine, job)
+    run(job)
     verdict = seen(engine, job).verdict
     assert verdict is not None
     assert (verdict.chosen, verdict.ending, verdict.winner) == (None, "nothing_to_compare", 0)
 
 
-def test_a_finalist_that_fails_on_some_seed_is_not_called_better(engine: Engine) -> None:
+def test_a_finalist_that_fails_on_some_seed_is_not_called_better(engine: Engine, run: Run) -> None:
     job = submit(engine)
     while seen(engine, job).state != JobState.confirming:
-        run(engine, job, seconds=0.01)
+        run(job, seconds=0.01)
     with engine.begin() as connection:
         connection.execute(
             text("UPDATE evaluations SET state = 'failed', failure_reason = 'diverged' WHERE arm = 1 AND replicate = 3")
         )
-    run(engine, job)
+    run(job)
     verdict = seen(engine, job).verdict
     assert verdict is not None
     assert (verdict.finalists[0].failed, verdict.finalists[0].completed) == (1, 3)
@@ -243,7 +243,7 @@ def test_a_finalist_that_fails_on_some_seed_is_not_called_better(engine: Engine)
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_copies_of_relu_are_not_called_different(engine: Engine, seed: int) -> None:
+def test_copies_of_relu_are_not_called_different(engine: Engine, run: Run, seed: int) -> None:
     job = submit(
         engine,
         space=REQUEST["space"] | {"families": COPIES},
@@ -252,14 +252,14 @@ def test_copies_of_relu_are_not_called_different(engine: Engine, seed: int) -> N
         training=REQUEST["training"] | {"seed": seed},
         confirmation={"finalists": 3, "seeds": 10, "most_seeds": 15},
     )
-    run(engine, job)
+    run(job)
     verdict = seen(engine, job).verdict
     assert verdict is not None
     assert verdict.outcome is Outcome.no_difference, verdict.words
     assert verdict.words.count("no difference shown") == 1
 
 
-def test_a_real_difference_is_shown_on_test_data(engine: Engine) -> None:
+def test_a_real_difference_is_shown_on_test_data(engine: Engine, run: Run) -> None:
     job = submit(
         engine,
         task="digits",
@@ -270,7 +270,7 @@ def test_a_real_difference_is_shown_on_test_data(engine: Engine) -> None:
         budget={"trials": 6},
         confirmation={"finalists": 1, "seeds": 7, "most_seeds": 7},
     )
-    run(engine, job)
+    run(job)
     verdict = seen(engine, job).verdict
     assert verdict is not None
     assert verdict.outcome is Outcome.better, verdict.words
@@ -283,9 +283,9 @@ def test_a_real_difference_is_shown_on_test_data(engine: Engine) -> None:
     assert finalist.costs["parameters"] > 0
 
 
-def test_where_a_cost_comes_first_finalists_are_compared_by_the_metric_of_the_task(engine: Engine) -> None:
+def test_where_a_cost_comes_first_finalists_are_compared_by_the_metric_of_the_task(engine: Engine, run: Run) -> None:
     job = submit(engine, objectives=[{"metric": "activation_cost"}, {"metric": "accuracy"}])
-    run(engine, job)
+    run(job)
     done = seen(engine, job)
     assert done.verdict is not None
     assert (done.objective.metric, done.verdict.metric) == ("activation_cost", "accuracy")

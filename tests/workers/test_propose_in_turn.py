@@ -11,14 +11,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Engine, text
 
-from actsearch_workers.control import Control
-from actsearch_workers.messages import Run
-from actsearch_workers.runner import run_slice
-
 
 @pytest.mark.parametrize(("sampler", "families"), [("shape", "all"), ("brute_force", ["relu", "tanh", "gelu", "mish"])])
 def test_runners_that_begin_together_try_nothing_twice(
-    engine: Engine, submit: Callable[..., UUID], sampler: str, families: Any
+    engine: Engine, submit: Callable[..., UUID], run: Callable[..., bool], sampler: str, families: Any
 ) -> None:
     rates = {"learning_rate": {"choices": [0.1, 0.01, 0.003, 0.001]}}
     space = {"families": families, "training": rates if sampler == "brute_force" else {}}
@@ -27,7 +23,7 @@ def test_runners_that_begin_together_try_nothing_twice(
 
     def work(runner: int) -> bool:
         barrier.wait()
-        return run_slice(engine, Run(job, runner, 0, f"worker-{runner}", 60, 3), "cpu", Control())
+        return run(job, worker=f"worker-{runner}")
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(work, (1, 2, 3)))

@@ -18,8 +18,10 @@ from sqlalchemy import Engine, text
 
 from actsearch.schemas import JobState
 from actsearch.settings import Settings
-from actsearch.store import claims, jobs, libpq_url
+from actsearch.store import jobs, libpq_url, runs
 from actsearch.store.queue import RUNNER_QUEUE, Heartbeat, defer_runners
+from actsearch.store.runs import Holder
+from actsearch.study.ledger import Claim
 from actsearch_workers.messages import Done, Run
 from actsearch_workers.pool import DevicePool
 from actsearch_workers.tasks import MAX_CRASHES, Failure, Slice, Workplace, _conclude, app
@@ -69,19 +71,19 @@ def worker(ask: Callable[..., list[Any]]) -> Callable[[float], int]:
 
 
 @pytest.fixture
-def at_work(engine: Engine, ask: Callable[..., list[Any]]) -> Callable[[UUID, int, int], list[claims.Claim]]:
+def at_work(engine: Engine, ask: Callable[..., list[Any]]) -> Callable[[UUID, int, int], list[Claim]]:
     """Have a worker fetch a runner task of a job and claim so many trials with it."""
 
-    def fetch(job: UUID, worker_id: int, trials: int) -> list[claims.Claim]:
-        ((task,),) = ask(
+    def fetch(job: UUID, worker_id: int, trials: int) -> list[Claim]:
+        ((task, lease),) = ask(
             "UPDATE procrastinate_jobs SET status = 'doing', worker_id = :worker WHERE id = (SELECT min(id) FROM"
-            " procrastinate_jobs WHERE args ->> 'job_id' = :job AND status = 'todo') RETURNING id",
+            " procrastinate_jobs WHERE args ->> 'job_id' = :job AND status = 'todo') RETURNING id, attempts",
             worker=worker_id, job=str(job),
         )  # fmt: skip
         with engine.begin() as connection:
             if jobs.lock(connection, job) is JobState.queued:
                 jobs.transition(connection, job, JobState.running)
-            return claims.claim(connection, job, task, "worker", trials)
+            return runs.claim_trials(connection, Holder(job, task, lease, "worker"), trials)
 
     return fetch
 
@@ -197,7 +199,7 @@ async def test_a_worker_that_was_only_slow_does_not_end_the_task_that_another_to
         assert taken.id == lost.id
         with engine.begin() as connection:
             jobs.transition(connection, job, JobState.running)
-            claims.claim(connection, job, taken.id, "other", 4)
+            runs.claim_trials(connection, Holder(job, taken.id, taken.attempts, "other"), 4)
 
         await app.job_manager.finish_job(lost, Status.SUCCEEDED, delete_job=True)
         reconcile(engine, PATIENT, Observer())

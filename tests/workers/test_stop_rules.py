@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,9 +11,6 @@ from sqlalchemy import Engine
 from actsearch.schemas import Job, JobRequest
 from actsearch.store import jobs
 from actsearch.study import prepare
-from actsearch_workers.control import Control
-from actsearch_workers.messages import Run
-from actsearch_workers.runner import run_slice
 
 REQUEST = {
     "task": "breast_cancer",
@@ -35,7 +33,9 @@ REQUEST = {
         ({"trials": 3}, "trials"),
     ],
 )
-def test_the_limit_that_is_reached_first_ends_the_search(engine: Engine, budget: dict[str, Any], rule: str) -> None:
+def test_the_limit_that_is_reached_first_ends_the_search(
+    engine: Engine, run: Callable[..., bool], budget: dict[str, Any], rule: str
+) -> None:
     wanted = REQUEST | {"budget": {"trials": 60} | budget, "confirmation": "off"}
     prepared = prepare(JobRequest.model_validate(wanted))
     with engine.begin() as connection:
@@ -47,7 +47,7 @@ def test_the_limit_that_is_reached_first_ends_the_search(engine: Engine, budget:
             prepared.baseline_parameters,
         )
 
-    run_slice(engine, Run(job, runner=1, lease=0, worker="here", seconds=600, attempts=3), "cpu", Control())
+    run(job)
 
     with engine.connect() as connection:
         done: Job = jobs.get_job(connection, job, 30)

@@ -15,13 +15,15 @@ import pytest
 from sqlalchemy import Connection, Engine, event, text
 
 from actsearch.schemas import ACTIVE_STATES, JobState
-from actsearch.store import claims, create_store_engine, evaluations, jobs
+from actsearch.store import create_store_engine, jobs, runs
+from actsearch.store.runs import Holder
+from actsearch.study.ledger import Finish
 from actsearch_workers.control import Control
 from actsearch_workers.messages import Run
 from actsearch_workers.runner import run_slice
 
 Submit = Callable[..., UUID]
-Act = Callable[[Connection, UUID], bool]
+Act = Callable[[Connection, Run], bool]
 Moments = Callable[..., Iterator[UUID]]
 
 REQUEST: dict[str, Any] = {
@@ -36,7 +38,7 @@ CONFIRMED = REQUEST | {"confirmation": {"finalists": 1, "seeds": 2, "most_seeds"
 
 
 @pytest.fixture
-def moments(engine: Engine, database_url: str, submit: Submit) -> Iterator[Moments]:
+def moments(engine: Engine, database_url: str, submit: Submit, hand_out: Callable[..., Run]) -> Iterator[Moments]:
     """Work on one job after another: in the nth, something happens before the nth access of its runner at which it can.
 
     Yields each job when its slice is over, and ends when a slice was over before its moment came. A runner that is
@@ -47,12 +49,13 @@ def moments(engine: Engine, database_url: str, submit: Submit) -> Iterator[Momen
     def run(act: Act, *, leaving: bool = False, **request: Any) -> Iterator[UUID]:
         for moment in count(1):
             job, control, left = submit(**request), Control(), moment
+            order = hand_out(job, worker="old")
 
-            def look(*_: Any, job: UUID = job, control: Control = control) -> None:
+            def look(*_: Any, order: Run = order, control: Control = control) -> None:
                 nonlocal left
                 if left:
                     with elsewhere.connect() as connection:
-                        left -= act(connection, job)
+                        left -= act(connection, order)
                         if not left:
                             connection.commit()
                             if leaving:
@@ -60,7 +63,7 @@ def moments(engine: Engine, database_url: str, submit: Submit) -> Iterator[Momen
 
             event.listen(engine, "checkout", look)
             try:
-                run_slice(engine, Run(job, runner=1, lease=0, worker="old", seconds=60, attempts=3), "cpu", control)
+                run_slice(engine, order, "cpu", control)
             finally:
                 event.remove(engine, "checkout", look)
             if left:
@@ -76,6 +79,15 @@ def _fail(connection: Connection, job: UUID) -> None:
     jobs.transition(connection, job, JobState.failed, "its runners died")
 
 
+def _taken_over(connection: Connection, order: Run) -> Holder | None:
+    """Have another worker take the task over, with all that its runner holds; None where that is nothing."""
+    if not runs.give_back(connection, order.runner, 3):
+        return None
+    query = "UPDATE procrastinate_jobs SET attempts = attempts + 1 WHERE id = :id RETURNING attempts"
+    lease = connection.execute(text(query), {"id": order.runner}).scalar_one()
+    return Holder(order.job_id, order.runner, lease, "new")
+
+
 def _rows(connection: Connection, job: UUID, table: str = "trials") -> list[Any]:
     places = {"trials": "study_id = (SELECT study_id FROM jobs WHERE id = :job)", "evaluations": "job_id = :job"}
     return list(connection.execute(text(f"SELECT * FROM {table} WHERE {places[table]} ORDER BY id"), {"job": job}))
@@ -87,14 +99,15 @@ def test_a_trial_taken_over_at_any_moment_is_the_other_runners(
 ) -> None:
     as_taken: dict[UUID, Any] = {}
 
-    def take_trial_2(connection: Connection, job: UUID) -> bool:
+    def take_trial_2(connection: Connection, order: Run) -> bool:
+        job = order.job_id
         mine = [trial.id for trial in _rows(connection, job) if (trial.number, trial.state) == (2, "running")]
-        connection.execute(text("UPDATE trials SET runner = 7 WHERE id = ANY(:mine)"), {"mine": mine})
-        if not claims.give_back(connection, 7, 3):
+        connection.execute(text("UPDATE trials SET runner = -7 WHERE id = ANY(:mine)"), {"mine": mine})
+        if not runs.give_back(connection, -7, 3):
             return False
-        (taken,) = claims.claim(connection, job, 8, "new", 1)
+        (taken,) = runs.claim_trials(connection, Holder(job, order.runner, order.lease, "new"), 1)
         if finished:
-            claims.finish(connection, [claims.Finish(taken, "complete", 0.25, {"accuracy": 0.25})])
+            runs.finish(connection, [Finish(taken, "complete", [0.25], {"accuracy": 0.25})])
         as_taken[job] = _rows(connection, job)[2]
         return True
 
@@ -111,11 +124,12 @@ def test_a_runner_that_leaves_gives_back_nothing_of_the_worker_that_took_its_tas
 ) -> None:
     as_taken: dict[UUID, Any] = {}
 
-    def take_all(connection: Connection, job: UUID) -> bool:
-        if not claims.give_back(connection, 1, 3):
+    def take_all(connection: Connection, order: Run) -> bool:
+        other = _taken_over(connection, order)
+        if other is None:
             return False
-        claims.claim(connection, job, 1, "new", 99)  # the queue hands the same task out again
-        as_taken[job] = _rows(connection, job)
+        runs.claim_trials(connection, other, 99)
+        as_taken[order.job_id] = _rows(connection, order.job_id)
         return True
 
     for job in moments(take_all, leaving=True, **REQUEST):
@@ -123,24 +137,22 @@ def test_a_runner_that_leaves_gives_back_nothing_of_the_worker_that_took_its_tas
             assert _rows(connection, job) == as_taken[job]
 
 
-@pytest.mark.parametrize(
-    ("table", "give_back", "request_"),
-    [("trials", claims.give_back, REQUEST), ("evaluations", evaluations.give_back, CONFIRMED)],
-    ids=["trials", "evaluations"],
-)
-def test_a_runner_that_was_given_up_claims_nothing_more(
-    engine: Engine, moments: Moments, table: str, give_back: Any, request_: dict[str, Any]
+@pytest.mark.parametrize(("table", "request_"), [("trials", REQUEST), ("evaluations", CONFIRMED)])
+def test_a_runner_whose_task_was_taken_over_claims_nothing_more(
+    engine: Engine, moments: Moments, table: str, request_: dict[str, Any]
 ) -> None:
-    """Else it would cost the trials another try as soon as its task begins elsewhere."""
+    """Else it would train beside its successor, under the same runner's id."""
     as_given_back: dict[UUID, Any] = {}
 
-    def give_all_back(connection: Connection, job: UUID) -> bool:
-        if not give_back(connection, 1, 3):
+    def take_the_task(connection: Connection, order: Run) -> bool:
+        if not any(row.state == "running" for row in _rows(connection, order.job_id, table)):
             return False
-        as_given_back[job] = _rows(connection, job, table)
+        if _taken_over(connection, order) is None:
+            return False
+        as_given_back[order.job_id] = _rows(connection, order.job_id, table)
         return True
 
-    for job in moments(give_all_back, **request_ | {"sampler": "random"}):
+    for job in moments(take_the_task, **request_ | {"sampler": "random"}):
         with engine.connect() as connection:
             assert _rows(connection, job, table) == as_given_back[job]
 
@@ -151,20 +163,22 @@ def test_evaluations_taken_over_at_any_moment_are_the_other_runners(
 ) -> None:
     as_taken: dict[UUID, Any] = {}
 
-    def take_seed(connection: Connection, job: UUID) -> bool:
-        if not evaluations.give_back(connection, 1, 3):
+    def take_seed(connection: Connection, order: Run) -> bool:
+        if not any(row.state == "running" for row in _rows(connection, order.job_id, "evaluations")):
             return False
-        taken = evaluations.claim(connection, job, 1, "new")
+        other = _taken_over(connection, order)
+        taken = [] if other is None else runs.claim_seed(connection, other)
         if not leaving:
-            evaluations.finish(connection, [evaluations.Ending(one, "complete", {"accuracy": 0.5}) for one in taken])
-        ids = [one.evaluation_id for one in taken]
-        as_taken[job] = [row for row in _rows(connection, job, "evaluations") if row.id in ids]
+            runs.finish(connection, [Finish(one, "complete", [0.5], {"accuracy": 0.5}) for one in taken])
+        ids = [one.id for one in taken]
+        as_taken[order.job_id] = [row for row in _rows(connection, order.job_id, "evaluations") if row.id in ids]
         return True
 
     for job in moments(take_seed, leaving=leaving, **CONFIRMED):
         with engine.connect() as connection:
             found = _rows(connection, job, "evaluations")
         taken = [one.id for one in as_taken[job]]
+        assert taken
         assert [one for one in found if one.id in taken] == as_taken[job]
         rest = {(one.attempt, one.state) for one in found if one.id not in taken}
         assert rest <= {(1, "complete"), (1, "waiting")}
@@ -172,11 +186,11 @@ def test_evaluations_taken_over_at_any_moment_are_the_other_runners(
 
 @pytest.mark.parametrize("ending", [jobs.cancel, _fail], ids=["cancelled", "failed"])
 def test_a_job_that_ends_at_any_moment_leaves_nothing_open(engine: Engine, moments: Moments, ending: Any) -> None:
-    def end(connection: Connection, job: UUID) -> bool:
-        state = jobs.get_state(connection, job)
+    def end(connection: Connection, order: Run) -> bool:
+        state = jobs.get_state(connection, order.job_id)
         if state not in ACTIVE_STATES:
             return False
-        ending(connection, job)
+        ending(connection, order.job_id)
         return True
 
     for job in moments(end, **CONFIRMED | {"sampler": "random", "budget": {"trials": 2}}):

@@ -18,9 +18,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from actsearch.errors import IllegalTransition, NotFound
 from actsearch.schemas import ACTIVE_STATES, JobState
 from actsearch.settings import Settings
-from actsearch.store import jobs, queue
+from actsearch.store import jobs, queue, runs
 from actsearch_workers.device_process import DeviceProcess, ProcessDied
-from actsearch_workers.handback import give_back
 from actsearch_workers.lost_database import is_infrastructure
 from actsearch_workers.messages import Broken, Done, Fault, Run
 from actsearch_workers.own_tasks import OwnTasks
@@ -145,7 +144,7 @@ def _conclude(place: Workplace, slice_: Slice, ended: Done | Failure) -> None:
         _lock(connection, order.job_id)
         ours = queue.take_off(connection, order.runner, order.lease, slice_.holder)
         blamed = _blames_trials(connection, place, ended)
-        given_back = give_back(connection, order.runner, order.attempts, order.worker, blamed=blamed)
+        given_back = runs.give_back(connection, order.runner, order.attempts, order.worker, blamed=blamed)
         if not ours:
             return
         crashes = slice_.crashes

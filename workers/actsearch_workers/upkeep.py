@@ -11,8 +11,7 @@ import structlog
 from sqlalchemy import Engine, text
 
 from actsearch.settings import Settings
-from actsearch.store import attendance, claims, evaluations, queue
-from actsearch_workers.handback import fail_cancelled
+from actsearch.store import attendance, queue, runs
 
 log = structlog.get_logger()
 _LOCK = 0x616374726570  # "actrep": the advisory lock that serialises repairs
@@ -61,9 +60,8 @@ def reconcile(engine: Engine, settings: Settings, observer: Observer) -> None:
             return  # another worker is at it
         gone = observer.silent(queue.heartbeats(connection), silence)
         put_back = queue.put_back(connection, gone)
-        lost = claims.give_back_orphans(connection, settings.trial_attempts)
-        lost += evaluations.give_back_orphans(connection, settings.trial_attempts)
-        cancelled = fail_cancelled(connection)
+        lost = runs.give_back_orphans(connection, settings.trial_attempts)
+        cancelled = runs.fail_cancelled(connection)
         runners = attendance.mend(connection)
         queue.close_workers(connection, gone)
     if put_back:
