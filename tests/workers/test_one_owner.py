@@ -168,7 +168,7 @@ def test_a_task_whose_end_was_lost_with_the_connection_does_not_stay_at_work(
     job = submit(**REQUEST | {"budget": {"trials": 2}, "parallelism": 1})
     _until(lambda: _trials(ask, job))
     with psycopg.connect(libpq_url(database_url)) as holder:
-        holder.execute("SELECT 1 FROM procrastinate_jobs WHERE status = 'doing' FOR NO KEY UPDATE")
+        holder.execute("SELECT 1 FROM procrastinate_jobs WHERE status = 'doing' FOR SHARE")
         waiting = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%finish_job%'"
         _until(lambda: ask(f"SELECT 1 {waiting}"))
         ask(f"SELECT pg_terminate_backend(pid) {waiting}")
