@@ -7,7 +7,7 @@ from actsearch.training.failures import is_device_error
 from actsearch.training.loop import train
 from actsearch.training.malloc import keep_freed_memory
 from actsearch.training.size import cohort_size
-from actsearch.training.types import Candidate, Cohort, OnComplete, OnRung, OnStep, Outcome, Plan, Rung
+from actsearch.training.types import Candidate, Cohort, OnComplete, OnRung, OnStep, Plan, Rung, TrainingOutcome
 
 __all__ = [
     "Candidate",
@@ -15,9 +15,9 @@ __all__ = [
     "OnComplete",
     "OnRung",
     "OnStep",
-    "Outcome",
     "Plan",
     "Rung",
+    "TrainingOutcome",
     "build_module",
     "cohort_size",
     "is_device_error",

@@ -30,7 +30,7 @@ from actsearch.training.preparation import prepared_modules
 from actsearch.training.schedule import learning_rate_factor
 from actsearch.training.stack import StackedTrials
 from actsearch.training.trials import Trials
-from actsearch.training.types import Candidate, Cohort, OnComplete, OnRung, OnStep, Outcome, Plan, Rung
+from actsearch.training.types import Candidate, Cohort, OnComplete, OnRung, OnStep, Plan, Rung, TrainingOutcome
 
 # An evaluation keeps no signals for a backward pass, so it may take larger steps than training in the same memory.
 _EVALUATION_BATCHES = 4
@@ -45,7 +45,7 @@ def train(
     *,
     on_complete: OnComplete = lambda place, module: {},
     on_step: OnStep = lambda another: None,
-) -> list[Outcome]:
+) -> list[TrainingOutcome]:
     """Train the candidates of a cohort together and say what became of each, in the order given.
 
     All see the same batches and the same noise, and none notices the others: a candidate takes the same way alone,
@@ -72,14 +72,15 @@ def train(
 
 def _trained(
     modules: Mapping[int, nn.Module], on_rung: OnRung, on_complete: OnComplete, start: Callable[[], _Run]
-) -> dict[int, Outcome]:
+) -> dict[int, TrainingOutcome]:
     try:
         return start().outcomes(on_rung, on_complete)
     except _Stopped as stopped:
         if len(modules) > 1:
             raise TrainingError(stopped.reason, stopped.detail) from stopped
         return {
-            place: Outcome("failed", reason=FailureReason(stopped.reason), detail=stopped.detail) for place in modules
+            place: TrainingOutcome("failed", reason=FailureReason(stopped.reason), detail=stopped.detail)
+            for place in modules
         }
 
 
@@ -115,7 +116,7 @@ class _Run:
         self._plan, self._training, self._on_step = plan, plan.training, on_step
         self._places = sorted(modules, key=lambda place: (_family_order(cohort.candidates[place]), place))
         self._records = {place: _Record() for place in self._places}
-        self._outcomes: dict[int, Outcome] = {}
+        self._outcomes: dict[int, TrainingOutcome] = {}
         self._clock = time.perf_counter()
         device = torch.device(plan.device)
         self._environment = {
@@ -135,7 +136,7 @@ class _Run:
         self._dataset, self._device = dataset, device
         self._batch_size = min(self._training.batch_size, sample_count(self._train))
 
-    def outcomes(self, on_rung: OnRung, on_complete: OnComplete) -> dict[int, Outcome]:
+    def outcomes(self, on_rung: OnRung, on_complete: OnComplete) -> dict[int, TrainingOutcome]:
         """Train to the end; outcomes by place in the cohort."""
         with self._guarded():
             self._note_start()
@@ -145,14 +146,14 @@ class _Run:
                 self._advance(epoch, validate=reports)
             self._drop_diverged(epoch)
             if reports and self._places:
-                self._drop(self._given_up(on_rung, epoch), lambda _: Outcome("pruned"))
+                self._drop(self._given_up(on_rung, epoch), lambda _: TrainingOutcome("pruned"))
             if not self._places:
                 return self._outcomes
         with self._guarded():
             self._note_end()
         for row, place in enumerate(self._places):
             found = on_complete(place, self._trials.module(row))
-            self._outcomes[place] = Outcome("complete", metrics={**self._final(place), **found})
+            self._outcomes[place] = TrainingOutcome("complete", metrics={**self._final(place), **found})
         return self._outcomes
 
     def _advance(self, epoch: int, *, validate: bool) -> None:
@@ -196,7 +197,7 @@ class _Run:
             wrong = [f"{n} is {v}" for n, v in found.items() if not (_finite(v) or self._metrics.is_optional(n))]
             if wrong:
                 lost[place] = f"{', '.join(wrong)} after epoch {epoch}"
-        self._drop(lost, lambda place: Outcome("failed", reason=FailureReason.diverged, detail=lost[place]))
+        self._drop(lost, lambda place: TrainingOutcome("failed", reason=FailureReason.diverged, detail=lost[place]))
 
     def _given_up(self, on_rung: OnRung, epoch: int) -> list[int]:
         """The places that `on_rung` gives up; at the last epoch there is nothing left to save, and none is."""
@@ -207,7 +208,7 @@ class _Run:
             return []
         return [place for place, goes_on in zip(positions, answers, strict=True) if not goes_on]
 
-    def _drop(self, places: Collection[int], outcome: Callable[[int], Outcome]) -> None:
+    def _drop(self, places: Collection[int], outcome: Callable[[int], TrainingOutcome]) -> None:
         """Let trials leave the stack."""
         if not places:
             return

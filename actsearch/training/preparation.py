@@ -11,22 +11,24 @@ from actsearch.tasks.declaration import Dataset, Task
 from actsearch.tasks.parts import moved, rows
 from actsearch.training.build import build_module
 from actsearch.training.failures import failure_reason
-from actsearch.training.types import Candidate, Cohort, Outcome
+from actsearch.training.types import Candidate, Cohort, TrainingOutcome
 
 _REHEARSED = 2
 
 
 def prepared_modules(
     cohort: Cohort, task: Task, dataset: Dataset, seed: int
-) -> tuple[dict[int, nn.Module], dict[int, Outcome]]:
+) -> tuple[dict[int, nn.Module], dict[int, TrainingOutcome]]:
     """The candidates' modules by place in the cohort, and the outcomes of those that cannot be built or run."""
     modules: dict[int, nn.Module] = {}
-    failed: dict[int, Outcome] = {}
+    failed: dict[int, TrainingOutcome] = {}
     for place, candidate in enumerate(cohort.candidates):
         try:
             modules[place] = _rehearsed(cohort, candidate, task, dataset, seed)
         except Exception as error:  # whatever a family of the user's own raises, it must not cost the others
-            failed[place] = Outcome("failed", reason=failure_reason(error), detail=f"{type(error).__name__}: {error}")
+            failed[place] = TrainingOutcome(
+                "failed", reason=failure_reason(error), detail=f"{type(error).__name__}: {error}"
+            )
     return modules, failed
 
 

@@ -93,7 +93,7 @@ The network is in evaluation mode, on the device, and the callee's to look at du
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingOutcome:
     """What became of one candidate.
 
     Args:

@@ -19,7 +19,7 @@ from actsearch.inprocess.task import own_task
 from actsearch.schemas import ActivationSpec, Training
 from actsearch.tasks import Dataset
 from actsearch.tasks.targets import take_targets
-from actsearch.training import Candidate, Cohort, Outcome, Plan, build_module, train
+from actsearch.training import Candidate, Cohort, Plan, TrainingOutcome, build_module, train
 
 torch.set_num_threads(1)
 
@@ -108,7 +108,7 @@ def test_as_given_takes_the_same_way_alone_and_among_others(name: str) -> None:
                 assert one.metrics[metric] == pytest.approx(other.metrics[metric], rel=1e-3, abs=1e-5), metric
 
 
-def outcomes(model: nn.Module, together: bool) -> list[Outcome]:
+def outcomes(model: nn.Module, together: bool) -> list[TrainingOutcome]:
     x, y = data()
     network = from_module(model, x[:4], sites=None, weights="fresh")
     given, relu = ActivationSpec(family="as given"), ActivationSpec(family="relu")
@@ -120,7 +120,7 @@ def outcomes(model: nn.Module, together: bool) -> list[Outcome]:
     plan = Plan(Training(epochs=3, batch_size=16, optimizer="sgd", seed=4))
     task = own_task(take_targets(y.numpy(), "regression"), None, {}, {})
     chosen = [candidates] if together else [[one] for one in candidates]
-    found: list[Outcome] = []
+    found: list[TrainingOutcome] = []
     for some in chosen:
         rates = [one.learning_rate for one in some]
         found += train(

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from actsearch.schemas import ActivationSpec, Direction, Training
 from actsearch.tasks.declaration import Dataset, Part, Predict, Task
-from actsearch.training import Candidate, Cohort, Outcome, Plan, Rung, train
+from actsearch.training import Candidate, Cohort, Plan, Rung, TrainingOutcome, train
 
 # Tests run in several processes: more threads each would fight over the cores.
 torch.set_num_threads(1)
@@ -53,7 +53,7 @@ def toy_task() -> Task:
 class Trained:
     """What came of a cohort: outcomes, and for each place the metrics reported, by epoch."""
 
-    outcomes: list[Outcome]
+    outcomes: list[TrainingOutcome]
     curves: dict[int, dict[int, Mapping[str, float]]] = field(default_factory=dict)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from actsearch.schemas import ActivationSpec, Direction, Training
 from actsearch.tasks.declaration import Dataset, Part, Task
 from actsearch.tasks.kinds import task_of_kind
-from actsearch.training import Candidate, Cohort, Outcome, Plan, Rung, train
+from actsearch.training import Candidate, Cohort, Plan, Rung, TrainingOutcome, train
 
 
 def _dataset() -> Dataset:
@@ -34,7 +34,7 @@ CLASSES = task_of_kind("classification", "toy", "", _load, source="random number
 NUMBERS = task_of_kind("regression", "toy", "", _load, source="random numbers")
 
 
-def trained(task: Task, dataset: Dataset, *judged_by: str, size: int = 2) -> tuple[list[Outcome], list[Rung]]:
+def trained(task: Task, dataset: Dataset, *judged_by: str, size: int = 2) -> tuple[list[TrainingOutcome], list[Rung]]:
     """`size` networks after three epochs, and what was reported of them."""
     specs = [ActivationSpec(family=name) for name in ("relu", "tanh")][:size]
     cohort = Cohort("mlp", {"width": 8, "depth": 1}, [Candidate({"network": spec}, 0.01, 0.0, 0.9) for spec in specs])

@@ -11,7 +11,7 @@ import pytest
 from actsearch.architectures import architectures
 from actsearch.schemas import ActivationSpec, Training
 from actsearch.tasks import Dataset, get_task, load, tasks
-from actsearch.training import Candidate, Cohort, Outcome, Plan, train
+from actsearch.training import Candidate, Cohort, Plan, TrainingOutcome, train
 
 SMALL_TASKS: dict[str, dict[str, Any]] = {
     "text": {"characters": 10_000, "context": 12},
@@ -64,7 +64,7 @@ def few(task: str) -> Dataset:
     return replace(data, **parts)
 
 
-def trained(task: str, architecture: str, parameters: Mapping[str, Any], families: list[str]) -> list[Outcome]:
+def trained(task: str, architecture: str, parameters: Mapping[str, Any], families: list[str]) -> list[TrainingOutcome]:
     """Two epochs on a few samples, one candidate a family."""
     candidates = [Candidate({"network": ActivationSpec(family=f)}, 1e-3, 0.01, 0.9) for f in families]
     plan = Plan(Training(epochs=2, batch_size=24, seed=1))

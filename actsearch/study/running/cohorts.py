@@ -16,7 +16,7 @@ from actsearch.space import Suggestion
 from actsearch.study.ledger import Claim, Report
 from actsearch.study.running.measuring import costs_of, ending, values_of
 from actsearch.study.running.search import Search
-from actsearch.training import Outcome, Rung
+from actsearch.training import Rung, TrainingOutcome
 
 log = structlog.get_logger()
 
@@ -81,7 +81,7 @@ def _train(search: Search, members: Sequence[Member]) -> None:
         if len(members) > 1:
             _halve(search, members, reason)
             return
-        outcomes = [Outcome("failed", reason=reason, detail=error.detail)]
+        outcomes = [TrainingOutcome("failed", reason=reason, detail=error.detail)]
     ends = [ending(search, member.claim, outcome) for member, outcome in zip(members, outcomes, strict=True)]
     search.ledger.finish(ends)
 
@@ -104,7 +104,7 @@ def _start(search: Search, members: Sequence[Member]) -> None:
             member.trial._cached_frozen_trial.intermediate_values = {}
 
 
-def _outcomes(search: Search, members: Sequence[Member]) -> list[Outcome]:
+def _outcomes(search: Search, members: Sequence[Member]) -> list[TrainingOutcome]:
     def on_complete(place: int, module: nn.Module) -> Mapping[str, object]:
         search.trainer.keep_network(members[place].claim, module)
         costs = costs_of(search.trainer, module)

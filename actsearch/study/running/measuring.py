@@ -14,7 +14,7 @@ from actsearch.schemas import FailureReason, ObjectiveInfo
 from actsearch.study.ledger import Claim, Finish
 from actsearch.study.running.search import Search
 from actsearch.study.running.trainer import Trainer
-from actsearch.training import Outcome
+from actsearch.training import TrainingOutcome
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ def values_of(objectives: Sequence[ObjectiveInfo], metrics: Mapping[str, Any]) -
     return [math.nan if value is None else float(value) for value in found]
 
 
-def ending(search: Search, claim: Claim, outcome: Outcome) -> Finish:
+def ending(search: Search, claim: Claim, outcome: TrainingOutcome) -> Finish:
     """How a run ends whose training ended so: one trained to its end may lack a value."""
     metrics = outcome.metrics
     if outcome.state == "failed":

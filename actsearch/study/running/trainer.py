@@ -15,7 +15,7 @@ from actsearch.study.checking.prepare import input_spec
 from actsearch.study.ledger import Claim
 from actsearch.tasks import Dataset, Task
 from actsearch.tasks.parts import sample_count
-from actsearch.training import Candidate, Cohort, OnComplete, OnRung, OnStep, Outcome, Plan, cohort_size, train
+from actsearch.training import Candidate, Cohort, OnComplete, OnRung, OnStep, Plan, TrainingOutcome, cohort_size, train
 
 KeepNetwork = Callable[[Claim, nn.Module], None]
 """Called with each network that was trained to its end, before its run is finished; on the device, not to be kept."""
@@ -74,7 +74,7 @@ class Trainer:
         *,
         on_complete: OnComplete,
         on_step: OnStep,
-    ) -> list[Outcome]:
+    ) -> list[TrainingOutcome]:
         """Train suggestions of one shape as a cohort; see `actsearch.training.train`."""
         cohort = Cohort(
             self.architecture,
