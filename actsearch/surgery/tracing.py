@@ -165,12 +165,14 @@ class Traced:
 
 
 def mentioned(module: nn.Module) -> tuple[str, ...] | None:
-    """Activations that the source of a module's class calls as functions; None where there is no source to read."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(type(module))))
+    """Activations that the methods of a module call as functions; None where there is no source to read."""
+    kinds = [kind for kind in type(module).__mro__ if not kind.__module__.startswith("torch.") and kind is not object]
+    methods = [value for kind in kinds for value in vars(kind).values() if inspect.isfunction(value)]
+    try:  # of each method: that of a class may be of another one with the same name
+        trees = [ast.parse(textwrap.dedent(inspect.getsource(method))) for method in methods]
     except (OSError, TypeError, SyntaxError):
         return None
-    return tuple(sorted({name for node in ast.walk(tree) if (name := _called(node)) in METHODS}))
+    return tuple(sorted({name for tree in trees for node in ast.walk(tree) if (name := _called(node)) in METHODS}))
 
 
 def _called(node: ast.AST) -> str:
