@@ -76,6 +76,7 @@ def from_module(
     return Network(
         build=made,
         outputs=outputs,
+        tried=whole,
         replaced={p.removeprefix(prefix): taken.replaced[p] for p in taken.sites},  # as signals pass them
         left=left,
         kept=[name for name in kept if name in stay],

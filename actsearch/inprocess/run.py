@@ -15,6 +15,7 @@ from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.inprocess.augmenting import Augment, check_augment
 from actsearch.inprocess.calling import Forward, Output
 from actsearch.inprocess.data import Data, held_out, read
+from actsearch.inprocess.heads import check_head
 from actsearch.inprocess.ledger import MemoryLedger, Run
 from actsearch.inprocess.loaders import Read
 from actsearch.inprocess.module import Weights, from_module
@@ -112,6 +113,8 @@ def search(
     network = _network(model, rows(parts["train_data"], slice(_TRIED))[0], sites, weights, (forward, outputs))
     targets = taken(parts["train_data"][1], network.outputs, kind)
     samples = sample_count(parts["train_data"])
+    if loss is None:
+        notes += check_head(network.tried, rows(parts["train_data"], slice(_TRIED))[0], targets.kind)
     fit = _fitter(network.outputs, targets.kind if loss is None else None)
     parts = {name: fit(part, name) for name, part in parts.items()}
     metrics = metric if isinstance(metric, Mapping) else {} if metric is None else {"metric": metric}
