@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -194,3 +195,42 @@ def test_what_made_trials_fail_is_told() -> None:
     found = searched(network(1).requires_grad_(False), SUM, weights="given")
     assert found.trials[0].failure
     assert f"4 of 4 trials failed: {found.trials[0].failure}" in str(found)
+
+
+def test_frames_whose_rows_are_named_in_another_order_are_refused() -> None:
+    inputs, targets = pd.DataFrame(X.numpy()), pd.Series(YES.numpy())
+    with pytest.raises(InvalidRequest, match="in another order"):
+        search(network(2), (inputs, targets.sample(frac=1, random_state=0)), trials=1, epochs=1)
+    other = targets.set_axis(range(1000, 1120))  # says nothing about the order
+    assert search(network(2), (inputs, other), trials=1, epochs=1, confirmation="off").trials
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ((X, YES, torch.ones(120)), "is a tuple of 3"),
+        (pd.DataFrame(X.numpy()).assign(y=YES.numpy()), "is a frame"),
+        ((X.to(torch.complex64), YES), "complex"),
+        ((X, X.to(torch.complex64)), "complex"),
+    ],
+    ids=["weights", "frame", "complex inputs", "complex targets"],
+)
+def test_what_are_no_inputs_and_targets_is_refused(data: Any, told: str) -> None:
+    with pytest.raises(InvalidRequest, match=told):
+        search(network(2), data, trials=1, epochs=1)
+
+
+def test_samples_that_are_also_trained_on_are_told() -> None:
+    once = {"families": ["relu"], "trials": 1, "epochs": 1, "confirmation": "off"}
+    found = search(network(2), (X[:80], YES[:80]), (X[60:], YES[60:]), **once)
+    assert any(note.startswith("valid_data: 20 of 60 samples are in train_data") for note in found.notes)
+    apart = search(network(2), (X[:80], YES[:80]), (X[80:], YES[80:]), **once)
+    assert not any("are in train_data" in note for note in apart.notes)
+
+
+@pytest.mark.parametrize(
+    ("metric", "told"), [(lambda o, t: float(o.mean()), "a float"), (lambda o, t: o[:, 0], "tensor of shape")]
+)
+def test_a_metric_that_gives_no_number_is_refused(metric: Any, told: str) -> None:
+    with pytest.raises(InvalidRequest, match=told):
+        searched(network(2), YES, metric=metric)
