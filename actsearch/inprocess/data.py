@@ -42,7 +42,7 @@ def read(data: Data, name: str, *, training: bool) -> Read:
     if isinstance(data, DataLoader):
         found = read_loader(data, name, training=training)
     elif isinstance(data, tuple | list) and len(data) == 2:
-        _check_row_names(*data, name)
+        _check_row_names(data[0], data[1], name)
         found = Read((to_inputs(data[0], f"{name}[0]"), to_targets(data[1], f"{name}[1]")))
     elif isinstance(data, tuple) and all(hasattr(value, "shape") for value in data):
         message = (
@@ -76,7 +76,7 @@ def _check_row_names(inputs: Data, targets: Data, name: str) -> None:
     if len(ours) == len(theirs) and not ours.equals(theirs) and sorted(map(str, ours)) == sorted(map(str, theirs)):
         message = (
             "inputs and targets have the same row names (`index`) in another order; align them "
-            "(`targets.loc[inputs.index]`), or call `reset_index(drop=True)` on both if they belong together as they are"
+            "(`targets.loc[inputs.index]`), or call `reset_index(drop=True)` on both if they belong together as is"
         )
         raise InvalidRequest(FieldProblem(name, message))
 
