@@ -165,8 +165,12 @@ class Traced:
 
 
 def mentioned(module: nn.Module) -> tuple[str, ...] | None:
-    """Activations that the methods of a module call as functions; None where there is no source to read."""
-    kinds = [kind for kind in type(module).__mro__ if not kind.__module__.startswith("torch.") and kind is not object]
+    """Activations that the methods of a module call as functions: of its class, and of those down to its `forward`.
+
+    None where there is no source to read.
+    """
+    order = type(module).__mro__
+    kinds = order[: next((place for place, kind in enumerate(order) if "forward" in vars(kind)), 0) + 1]
     methods = [value for kind in kinds for value in vars(kind).values() if inspect.isfunction(value)]
     try:  # of each method: that of a class may be of another one with the same name
         trees = [ast.parse(textwrap.dedent(inspect.getsource(method))) for method in methods]
