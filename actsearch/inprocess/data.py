@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from actsearch.errors import FieldProblem, InvalidRequest
-from actsearch.inprocess.loaders import Read, as_loader, read_loader
+from actsearch.inprocess.loaders import Read, as_loader, fingerprints, read_loader
 from actsearch.inprocess.tensors import to_inputs, to_targets
 from actsearch.tasks.declaration import Part
 from actsearch.tasks.kinds import Kind
@@ -42,7 +42,16 @@ def read(data: Data, name: str, *, training: bool) -> Read:
     if isinstance(data, DataLoader):
         found = read_loader(data, name, training=training)
     elif isinstance(data, tuple | list) and len(data) == 2:
+        _check_row_names(data[0], data[1], name)
         found = Read((to_inputs(data[0], f"{name}[0]"), to_targets(data[1], f"{name}[1]")))
+    elif isinstance(data, tuple) and all(hasattr(value, "shape") for value in data):
+        message = (
+            f"is a tuple of {len(data)}; give (inputs, targets): several inputs are a tuple or dictionary of their own"
+        )
+        raise InvalidRequest(FieldProblem(name, message))
+    elif hasattr(data, "columns"):
+        message = "is a frame; say which columns are what: (frame.drop(columns='y'), frame['y'])"
+        raise InvalidRequest(FieldProblem(name, message))
     elif isinstance(data, IterableDataset) or _is_map(data):
         found = read_loader(as_loader(data), name, training=training, what=type(data).__name__)
         found = replace(found, batch_size=None, in_order=False)
@@ -57,6 +66,36 @@ def read(data: Data, name: str, *, training: bool) -> Read:
 
 def _is_map(data: Data) -> bool:
     return hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, Mapping | str | bytes)
+
+
+def _check_row_names(inputs: Data, targets: Data, name: str) -> None:
+    """Rows of frames are taken by position: refuse those whose names say that they belong together otherwise."""
+    ours, theirs = getattr(inputs, "index", None), getattr(targets, "index", None)
+    if ours is None or theirs is None or not (hasattr(ours, "equals") and hasattr(theirs, "equals")):
+        return
+    if len(ours) == len(theirs) and not ours.equals(theirs) and sorted(map(str, ours)) == sorted(map(str, theirs)):
+        message = (
+            "inputs and targets have the same row names (`index`) in another order; align them "
+            "(`targets.loc[inputs.index]`), or call `reset_index(drop=True)` on both if they belong together as is"
+        )
+        raise InvalidRequest(FieldProblem(name, message))
+
+
+def shared_samples(train: Part, others: Mapping[str, Part]) -> list[str]:
+    """Notes on validation and test samples that are among the training samples, too.
+
+    Args:
+        train: the training samples.
+        others: the parts that trials are judged on, by name.
+    """
+    known = set(fingerprints(train)) if others else set()
+    counts = {name: sum(one in known for one in fingerprints(part)) for name, part in others.items()}
+    return [
+        f"{name}: {count} of {sample_count(others[name])} samples are in train_data, too; results on them say little "
+        "about new ones"
+        for name, count in counts.items()
+        if count
+    ]
 
 
 def _check_lengths(part: Part, name: str) -> None:

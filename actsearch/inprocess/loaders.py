@@ -62,8 +62,8 @@ def read_loader(loader: DataLoader[Any], name: str, *, training: bool, what: str
     whole, notes = _whole(loader)
     composed = whole.batch_sampler is not None and type(whole.batch_sampler) is not BatchSampler
     first, sizes = _pass(whole, name, 0)
-    prints = _prints(first)
-    other = _prints(_pass(whole, name, 1)[0])
+    prints = fingerprints(first)
+    other = fingerprints(_pass(whole, name, 1)[0])
     kind = f"{name}: a {what} of {sample_count(first)} samples"
     if sorted(prints) == sorted(other) and not (composed and training):
         notes = [f"{kind}, read once: a second pass with another seed gave the same samples", *notes]
@@ -71,7 +71,7 @@ def read_loader(loader: DataLoader[Any], name: str, *, training: bool, what: str
             order = sorted(range(len(prints)), key=prints.__getitem__)
             first = rows(first, torch.tensor(order))
         return Read(first, notes, batch_size=loader.batch_size or sizes[0])
-    if _prints(_pass(whole, name, 0)[0]) != prints:
+    if fingerprints(_pass(whole, name, 0)[0]) != prints:
         message = (
             "gives other samples in each pass, whatever the seeds of torch, NumPy and `random` are, so trials would "
             "not train on the same ones; draw from torch's global generator, or give tensors and `augment=`"
@@ -215,7 +215,7 @@ def _column(batches: Sequence[Tensor], name: str, *, masked: bool) -> Tensor:
     return torch.cat([F.pad(tensor, [0, 0] * inner + [0, longest - tensor.shape[1]]) for tensor in batches])
 
 
-def _prints(part: Part) -> list[bytes]:
+def fingerprints(part: Part) -> list[bytes]:
     """A fingerprint of each sample."""
     columns = [leaf.contiguous().numpy() for leaf in tree_leaves(part)]
     found = []

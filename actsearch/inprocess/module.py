@@ -52,6 +52,7 @@ def from_module(
         InvalidRequest: if it cannot be run, has no activation that can be replaced, does not give one tensor, or
             computes something else once its own activations are taken out and put back.
     """
+    _check_weights(model, weights)
     whole = copied(model).cpu()
     trial = copied(whole).eval()
     calling, notes = how_to_call(trial, batch, forward, output)
@@ -69,6 +70,10 @@ def from_module(
         raise InvalidRequest(FieldProblem(MODEL, message))
     with torch.random.fork_rng(devices=[]):
         kept = _begin(unwrapped(copied(whole)), weights)
+        if callable(weights):
+            _check_draws(unwrapped(copied(whole)), weights)
+        elif weights == "fresh":
+            notes.append(_FRESH)
     known = {path: nearest(taken.functions[path]) for path in taken.sites}
     made = _Maker(whole, taken, weights, known, prefix)
     check_same(whole, made.as_given(), batch)
@@ -76,6 +81,7 @@ def from_module(
     return Network(
         build=made,
         outputs=outputs,
+        tried=whole,
         replaced={p.removeprefix(prefix): taken.replaced[p] for p in taken.sites},  # as signals pass them
         left=left,
         kept=[name for name in kept if name in stay],
@@ -197,6 +203,33 @@ def _named_as_given(problem: FieldProblem, prefix: str) -> FieldProblem:
     return FieldProblem(
         problem.field, problem.message.replace(f"'{prefix}", "'") if prefix else problem.message, allowed
     )
+
+
+_FRESH = (
+    'weights: drawn afresh for each trial, as torch does for new layers; `weights="given"` or a function says otherwise'
+)
+
+
+def _check_weights(model: nn.Module, weights: Weights) -> None:
+    if not callable(weights) and weights not in ("fresh", "given"):
+        message = f'is {weights!r}; say "fresh", "given", or give a function that is given the module'
+        raise InvalidRequest(FieldProblem("weights", message))
+    for name, value in model.named_parameters():
+        if value.is_floating_point() and value.dtype != torch.float32:
+            message = f"{name} is {value.dtype}; inputs and weights are float32 here; give `model.float()`"
+            raise InvalidRequest(FieldProblem(MODEL, message))
+
+
+@torch.no_grad()
+def _check_draws(module: nn.Module, weights: Callable[[nn.Module], object]) -> None:
+    """Refuse a function that changes nothing, as one made for `model.apply`, which is for one layer."""
+    for value in module.parameters():
+        value.add_(1)
+    before = [value.clone() for value in module.parameters()]
+    weights(module)
+    if all(map(torch.equal, before, module.parameters())):
+        message = "changes no weight; it is given the whole module: give `lambda m: m.apply(f)` if `f` is for one layer"
+        raise InvalidRequest(FieldProblem("weights", message))
 
 
 def _begin(module: nn.Module, weights: Weights) -> list[str]:

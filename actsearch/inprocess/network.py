@@ -62,11 +62,13 @@ class Network:
         nearest: by site, the catalogue's activation that is nearest to what stood there.
         same: by site, the catalogue's activation that stood there, if it has it; none with weights of its own.
         restored: what the caller gets of a trained network: the module's own class where all is as given.
+        tried: as it was given and is called, to try it on samples.
         notes: what was guessed about how it is called.
     """
 
     build: Builder
     outputs: Tensor
+    tried: nn.Module
     replaced: Mapping[str, str] = field(default_factory=dict)
     left: Mapping[str, str] = field(default_factory=dict)
     kept: Sequence[str] = ()
@@ -94,7 +96,8 @@ def from_build(build: Build, batch: Any, *, forward: Forward | None = None, outp
     places, survey = _survey(build)
     calling, notes = how_to_call(survey, batch, forward, output)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        outputs = checked_outputs((Called(survey, calling) if calling else survey)(batch))
+        tried = Called(survey, calling) if calling else survey
+        outputs = checked_outputs(tried(batch))
     _check_used(places)
 
     def network(act: Activations) -> nn.Module:
@@ -115,7 +118,7 @@ def from_build(build: Build, batch: Any, *, forward: Forward | None = None, outp
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             return network(act).to("meta")
 
-    return Network(built, outputs, restored=unwrapped, notes=notes)
+    return Network(built, outputs, tried, restored=unwrapped, notes=notes)
 
 
 def _survey(build: Build) -> tuple[dict[str, Place], nn.Module]:

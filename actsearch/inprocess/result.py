@@ -214,7 +214,12 @@ class SearchResult:
         for rank, entry in enumerate(self.ranking("family"), start=1):
             mark = "  (baseline)" if entry.is_baseline else ""
             lines.append(f"{rank:>3}  {entry.family:<24} {entry.best:>10.5g}  of {entry.trials}{mark}")
+        lines += self._failures_in_words()
         return "\n".join([*lines, *self.notes, *self._about_the_module()])
+
+    def _failures_in_words(self) -> Iterator[str]:
+        failures = Counter(trial.failure for trial in self.trials if trial.failure)
+        yield from (f"{count} of {len(self.trials)} trials failed: {why}" for why, count in failures.items())
 
     def _verdict_in_words(self) -> Iterator[str]:
         if self.verdict is None:

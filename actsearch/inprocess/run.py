@@ -14,7 +14,8 @@ from actsearch.client.shorthand import Shorthand, to_document
 from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.inprocess.augmenting import Augment, check_augment
 from actsearch.inprocess.calling import Forward, Output
-from actsearch.inprocess.data import Data, held_out, read
+from actsearch.inprocess.data import Data, held_out, read, shared_samples
+from actsearch.inprocess.heads import check_head
 from actsearch.inprocess.ledger import MemoryLedger, Run
 from actsearch.inprocess.loaders import Read
 from actsearch.inprocess.module import Weights, from_module
@@ -112,8 +113,11 @@ def search(
     network = _network(model, rows(parts["train_data"], slice(_TRIED))[0], sites, weights, (forward, outputs))
     targets = taken(parts["train_data"][1], network.outputs, kind)
     samples = sample_count(parts["train_data"])
+    if loss is None:
+        notes += check_head(network.tried, rows(parts["train_data"], slice(_TRIED))[0], targets.kind)
     fit = _fitter(network.outputs, targets.kind if loss is None else None)
     parts = {name: fit(part, name) for name, part in parts.items()}
+    notes += shared_samples(parts["train_data"], {name: part for name, part in parts.items() if name != "train_data"})
     metrics = metric if isinstance(metric, Mapping) else {} if metric is None else {"metric": metric}
     own = ({} if loss is None else {"loss": loss}) | dict(metrics)
     check_measures(network.outputs, rows(parts["train_data"], slice(_TRIED))[1], own)

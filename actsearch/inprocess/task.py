@@ -162,5 +162,9 @@ def check_measures(outputs: Tensor, targets: Tensor, measures: Mapping[str, Meas
         except Exception as error:
             message = f"raises on outputs {tuple(outputs.shape)} and targets {tuple(targets.shape)}: {error}"
             raise InvalidRequest(FieldProblem(name, message)) from error
-        if not isinstance(value, Tensor) or value.numel() != 1 or value.dim():
-            raise InvalidRequest(FieldProblem(name, f"gives {torch.as_tensor(value).shape}; give a tensor of shape ()"))
+        if not isinstance(value, Tensor):
+            message = f"gives a {type(value).__name__}; give a tensor of shape (), computed with torch"
+            raise InvalidRequest(FieldProblem(name, message))
+        if value.dim():
+            message = f"gives a tensor of shape {tuple(value.shape)}; give one of shape (), such as its mean"
+            raise InvalidRequest(FieldProblem(name, message))

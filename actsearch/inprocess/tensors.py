@@ -53,6 +53,8 @@ def to_tensor(values: Any, name: str, *, bytes_are_numbers: bool = False) -> Ten
     except (TypeError, ValueError) as error:
         message = f"cannot become a tensor of numbers ({error}); encode words and categories first"
         raise InvalidRequest(FieldProblem(name, message)) from None
+    if tensor.is_complex():
+        raise InvalidRequest(FieldProblem(name, "holds complex numbers; give real and imaginary parts (view_as_real)"))
     if tensor.is_floating_point():
         tensor = tensor.float()
         if not tensor.isfinite().all():

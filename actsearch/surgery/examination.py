@@ -18,7 +18,7 @@ from actsearch.surgery.copying import copied
 from actsearch.surgery.places import Found, find
 from actsearch.surgery.positions import End
 from actsearch.surgery.probes import Probe
-from actsearch.surgery.recording import Recorder, Step, leaves
+from actsearch.surgery.recording import Recorder, Step, ancestors, hookable_parts, leaves
 from actsearch.surgery.tracing import Call, tensors
 
 
@@ -140,7 +140,7 @@ def _calls(module: nn.Module, call: Call) -> tuple[dict[str, Call], Any]:
 
         return note
 
-    for path, part in copy.named_modules():
+    for path, part in hookable_parts(copy):
         part.register_forward_pre_hook(noting(path), with_kwargs=True)
     args, kwargs = _cloned(call)
     torch.manual_seed(0)
@@ -259,9 +259,10 @@ _NONLINEAR = frozenset({
     "relu", "leaky_relu", "elu", "gelu", "silu", "mish", "hardswish", "hardtanh", "softplus", "softshrink",
     "hardshrink", "threshold", "tanh", "sigmoid", "hardsigmoid", "log_sigmoid_forward",
     "log_sigmoid", "_prelu_kernel", "prelu", "rrelu_with_noise", "erf", "sin",
-    "clamp", "clamp_min", "clamp_max", "relu6", "selu", "celu", "_transformer_encoder_layer_fwd",
-    "_addmm_activation", "mkldnn_linear_pointwise",
+    "clamp", "clamp_min", "clamp_max", "relu6", "selu", "celu", "glu", "maximum", "minimum",
+    "_transformer_encoder_layer_fwd", "_addmm_activation", "mkldnn_linear_pointwise",
 })  # fmt: skip
+_COMPARISONS = frozenset({"gt", "ge", "lt", "le"})
 
 
 def _remaining(steps: list[Step], found: Found) -> dict[str, str]:
@@ -270,21 +271,13 @@ def _remaining(steps: list[Step], found: Found) -> dict[str, str]:
     for step in steps:
         reason = found.left.get(step.module, "")
         known = step.name in reason or "kernel" in reason
-        if step.name not in _NONLINEAR or step.kind != "signal" or known or not _is_behind_weights(step):
+        if step.name not in _NONLINEAR | _COMPARISONS or step.kind != "signal" or known or not _is_behind_weights(step):
             continue
         path = f"{step.module}.{step.name}" if step.module else step.name
-        left[path] = f"{step.name} is computed here, where it cannot be told apart; make it a module of its own"
+        what = "a comparison of values" if step.name in _COMPARISONS else step.name
+        left[path] = f"{what} is computed here, where it cannot be told apart; make it a module of its own"
     return left
 
 
 def _is_behind_weights(step: Step) -> bool:
-    seen: set[Step] = set()
-    waiting = [step]
-    while waiting:
-        here = waiting.pop()
-        if here.kind == "weight":
-            return True
-        new = [before for before in here.inputs if before not in seen]
-        seen.update(new)
-        waiting += new
-    return False
+    return any(before.kind == "weight" for before in ancestors(step))

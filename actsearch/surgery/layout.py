@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from torch import Tensor, fx, nn
+from torch import Tensor, fx, jit, nn
 
 from actsearch.surgery.positions import EMPTY, LOGARITHMS, NOISE, PACKING, PRODUCTS, QUOTIENTS, End, Role, ends
 
@@ -83,7 +83,7 @@ class Layout:
 
 def _chain(module: nn.Module) -> fx.Graph | None:
     """The graph of an `nn.Sequential`."""
-    if type(module).forward is not nn.Sequential.forward:
+    if isinstance(module, jit.ScriptModule) or type(module).forward is not nn.Sequential.forward:
         return None
     graph = fx.Graph()
     value = graph.placeholder("x")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor, jit, nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from actsearch.surgery.copying import hand_on_hooks
 from actsearch.surgery.elementwise import activation_modules, is_elementwise, is_gating
@@ -64,8 +65,9 @@ def find(
         untouched: reasons for which a `forward` must not be rewritten, by path.
         only: paths of the `forward`s to look into; None for all.
     """
-    found, activations = Found(), activation_modules(root)
-    inside = {part for one in activations for part in one.modules() if part is not one}
+    made_of_weights = {part for one in root.modules() if isinstance(one, ParametrizationList) for part in one.modules()}
+    found, activations = Found(), activation_modules(root) - made_of_weights
+    inside = {part for one in activations for part in one.modules() if part is not one} | made_of_weights
     hosts = [(p.partition(".")[2], m) for p, m in root.named_modules() if m not in activations and m not in inside]
     for path, host in hosts[1:]:
         if untouched is not None and path in untouched:

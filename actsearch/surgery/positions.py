@@ -58,7 +58,9 @@ def reason_to_stay(found: Collection[End], *, gate: bool) -> str | None:
     return None
 
 
-PRODUCTS = frozenset({"mul", "multiply"})
+PRODUCTS = frozenset({
+    "mul", "multiply", "addcmul", "lerp", "matmul", "mm", "bmm", "mv", "dot", "einsum", "addmm", "baddbmm",
+})  # fmt: skip
 QUOTIENTS = frozenset({"div", "truediv", "true_divide", "divide"})
 LOGARITHMS = frozenset({"log", "log2", "log10", "log1p", "rsqrt", "reciprocal"})
 PACKING = frozenset({

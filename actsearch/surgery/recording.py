@@ -5,11 +5,11 @@ Recorded below autograd, so that nothing escapes: scripted parts, fused kernels,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from torch import Tensor, nn
+from torch import Tensor, jit, nn
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -57,7 +57,7 @@ class Recorder(TorchDispatchMode):
             self._note(value, Step("input", "", (), "signal"))
 
     def __enter__(self) -> Self:
-        for path, part in self._module.named_modules():
+        for path, part in hookable_parts(self._module):
             self._hooks.append(part.register_forward_pre_hook(lambda *_, path=path: self._where.append(path)))
             self._hooks.append(part.register_forward_hook(lambda *_: self._left(), always_call=True))
         self._watching = watched(self._at_place)
@@ -84,7 +84,7 @@ class Recorder(TorchDispatchMode):
         return results
 
     def ends(self, outputs: Any) -> dict[str, frozenset[End]]:
-        """What becomes of the value at each place that was passed.
+        """What becomes of the value at each place that a signal passed: not those that only change a weight.
 
         Args:
             outputs: of the module.
@@ -95,7 +95,7 @@ class Recorder(TorchDispatchMode):
                 self._of(value).users.append(out)
         found: dict[str, set[End]] = {}
         for step in self.steps:
-            if step.place:
+            if step.place and not _is_of_one_weight(step):
                 found.setdefault(step.place, set()).update(ends(step, lambda s: s.users, _role_before(out)))
         return {path: frozenset(each) for path, each in found.items()}
 
@@ -151,6 +151,28 @@ class Recorder(TorchDispatchMode):
         for other, before in list(self._given.values()):
             if other is not value and other.layout == value.layout and other.untyped_storage().data_ptr() == memory:
                 self._note(other, self._step("copy", [before, step]))
+
+
+def ancestors(step: Step) -> set[Step]:
+    """A step and all that its value was made of."""
+    seen, waiting = {step}, [step]
+    while waiting:
+        new = [before for before in waiting.pop().inputs if before not in seen]
+        seen.update(new)
+        waiting += new
+    return seen
+
+
+def _is_of_one_weight(step: Step) -> bool:
+    """Whether a value is a changed weight, such as `softplus(w)`, rather than what layers give."""
+    return (
+        step.kind == "weight" and sum(not before.inputs and before.kind == "weight" for before in ancestors(step)) == 1
+    )
+
+
+def hookable_parts(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The parts of a module, itself included, that can be given hooks: scripted ones take none."""
+    return ((path, part) for path, part in module.named_modules() if not isinstance(part, jit.ScriptModule))
 
 
 def leaves(outputs: Any) -> list[Tensor]:

@@ -165,12 +165,18 @@ class Traced:
 
 
 def mentioned(module: nn.Module) -> tuple[str, ...] | None:
-    """Activations that the source of a module's class calls as functions; None where there is no source to read."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(type(module))))
+    """Activations that the methods of a module call as functions: of its class, and of those down to its `forward`.
+
+    None where there is no source to read.
+    """
+    order = type(module).__mro__
+    kinds = order[: next((place for place, kind in enumerate(order) if "forward" in vars(kind)), 0) + 1]
+    methods = [value for kind in kinds for value in vars(kind).values() if inspect.isfunction(value)]
+    try:  # of each method: that of a class may be of another one with the same name
+        trees = [ast.parse(textwrap.dedent(inspect.getsource(method))) for method in methods]
     except (OSError, TypeError, SyntaxError):
         return None
-    return tuple(sorted({name for node in ast.walk(tree) if (name := _called(node)) in METHODS}))
+    return tuple(sorted({name for tree in trees for node in ast.walk(tree) if (name := _called(node)) in METHODS}))
 
 
 def _called(node: ast.AST) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -193,3 +194,22 @@ def test_what_cannot_be_searched_is_said(model: Any, keywords: dict[str, Any], w
 def test_the_networks_own_activation_is_known(function: Any, expected: Any) -> None:
     found = recognised(function)
     assert (None if found is None else (found.family, found.parameters)) == expected
+
+
+def test_weights_are_told_or_refused() -> None:
+    module = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    data = (torch.randn(40, 4), torch.arange(40) % 2)
+    once: dict[str, Any] = {"families": ["relu"], "trials": 1, "epochs": 1, "confirmation": "off"}
+
+    def of_a_layer(layer: nn.Module) -> None:
+        if isinstance(layer, nn.Linear):
+            nn.init.orthogonal_(layer.weight)
+
+    for weights, told in ((of_a_layer, "changes no weight"), ("pretrained", "is 'pretrained'")):
+        with pytest.raises(InvalidRequest, match=told):
+            search(module, data, weights=weights, **once)
+    for mine in (lambda m: m.apply(of_a_layer), lambda m: m.load_state_dict(module.state_dict()), "given"):
+        assert not any("drawn afresh" in note for note in search(module, data, weights=mine, **once).notes)
+    assert any("drawn afresh" in note for note in search(module, data, **once).notes)
+    with pytest.raises(InvalidRequest, match="float64"):
+        search(deepcopy(module).double(), data, **once)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
@@ -136,3 +137,100 @@ def test_service_and_process_take_targets_alike() -> None:
     assert taken(targets, torch.zeros(4, 500), None).kind == "classification"
     part = fitted((torch.zeros(5000, 1), targets), torch.zeros(4, 500), "classification", "train_data")
     assert np.array_equal(part[1], targets)
+
+
+def ending(outputs: int, *end: nn.Module) -> nn.Module:
+    return nn.Sequential(network(outputs), *end)
+
+
+class Distance(nn.Module):
+    """Of the halves of a sample, negative: nearer is larger."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return -(self.embedding(x[:, :2]) - self.embedding(x[:, 2:])).square().sum(1)
+
+
+@pytest.mark.parametrize(
+    ("module", "targets", "kind"),
+    [
+        (ending(1, nn.Sigmoid()), YES, None),
+        (ending(1, nn.ReLU()), YES, None),
+        (Distance(), YES, None),
+        (ending(3, nn.Sigmoid()), LABELS, None),
+        (ending(1, nn.Softplus()), COUNTS, "count"),
+        (lambda act: nn.Sequential(nn.Linear(4, 8), act(), nn.Linear(8, 1), nn.Sigmoid()), YES, None),
+    ],
+)
+def test_outputs_that_cannot_be_logits_are_refused(module: Any, targets: Tensor, kind: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"never (below|above) 0"):
+        searched(module, targets, kind=kind)
+
+
+def test_a_head_of_ones_own_goes_with_a_loss_of_ones_own() -> None:
+    module = ending(1, nn.Sigmoid(), nn.Flatten(0))
+    found = searched(module, YES.float(), loss=F.binary_cross_entropy)
+    assert {trial.state for trial in found.trials} == {"complete"}
+
+
+@pytest.mark.parametrize(
+    ("end", "noted"), [(nn.Softmax(1), True), (nn.Sigmoid(), True), (nn.LogSoftmax(1), False), (nn.Identity(), False)]
+)
+def test_probabilities_under_cross_entropy_are_noted(end: nn.Module, noted: bool) -> None:
+    found = searched(ending(2, end), YES)
+    assert any("makes probabilities" in note for note in found.notes) is noted
+
+
+def test_a_last_layer_of_zeros_is_no_squashed_output() -> None:
+    module = network(1)
+    nn.init.zeros_(module[2].weight)
+    nn.init.zeros_(module[2].bias)
+    assert {trial.state for trial in searched(module, YES, weights="given").trials} == {"complete"}
+
+
+def test_what_made_trials_fail_is_told() -> None:
+    found = searched(network(1).requires_grad_(False), SUM, weights="given")
+    assert found.trials[0].failure
+    assert f"4 of 4 trials failed: {found.trials[0].failure}" in str(found)
+
+
+def test_frames_whose_rows_are_named_in_another_order_are_refused() -> None:
+    inputs, targets = pd.DataFrame(X.numpy()), pd.Series(YES.numpy())
+    with pytest.raises(InvalidRequest, match="in another order"):
+        search(network(2), (inputs, targets.sample(frac=1, random_state=0)), trials=1, epochs=1)
+    other = targets.set_axis(range(1000, 1120))  # says nothing about the order
+    assert search(network(2), (inputs, other), trials=1, epochs=1, confirmation="off").trials
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ((X, YES, torch.ones(120)), "is a tuple of 3"),
+        (pd.DataFrame(X.numpy()).assign(y=YES.numpy()), "is a frame"),
+        ((X.to(torch.complex64), YES), "complex"),
+        ((X, X.to(torch.complex64)), "complex"),
+    ],
+    ids=["weights", "frame", "complex inputs", "complex targets"],
+)
+def test_what_are_no_inputs_and_targets_is_refused(data: Any, told: str) -> None:
+    with pytest.raises(InvalidRequest, match=told):
+        search(network(2), data, trials=1, epochs=1)
+
+
+def test_samples_that_are_also_trained_on_are_told() -> None:
+    once = {"families": ["relu"], "trials": 1, "epochs": 1, "confirmation": "off"}
+    found = search(network(2), (X[:80], YES[:80]), (X[60:], YES[60:]), **once)
+    assert any(note.startswith("valid_data: 20 of 60 samples are in train_data") for note in found.notes)
+    apart = search(network(2), (X[:80], YES[:80]), (X[80:], YES[80:]), **once)
+    assert not any("are in train_data" in note for note in apart.notes)
+
+
+@pytest.mark.parametrize(
+    ("metric", "told"), [(lambda o, t: float(o.mean()), "a float"), (lambda o, t: o[:, 0], "tensor of shape")]
+)
+def test_a_metric_that_gives_no_number_is_refused(metric: Any, told: str) -> None:
+    with pytest.raises(InvalidRequest, match=told):
+        searched(network(2), YES, metric=metric)

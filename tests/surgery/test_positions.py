@@ -262,3 +262,123 @@ class Statistics(Base):
 def test_running_statistics_do_not_disturb_the_proof() -> None:
     found = swap_activations(Statistics(), "gelu", inputs=3 + torch.randn(4, 6))
     assert set(found.replaced) == {"act", "relu_call1"}
+
+
+class Highway(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        share = torch.sigmoid(self.b(x))
+        return self.c(torch.lerp(x, F.relu(self.a(x)), share))
+
+
+class SigmoidAttention(Base):
+    """On samples as a sequence of one batch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights = torch.sigmoid(self.a(x) @ self.b(x).t())
+        return self.c(weights @ F.relu(self.b(x)))
+
+
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize(("model", "gate"), [(Highway(), "sigmoid_call1"), (SigmoidAttention(), "sigmoid_call1")])
+def test_gates_may_be_mixed_or_multiplied_as_matrices(model: nn.Module, gate: str, given: bool) -> None:
+    found = swap_activations(model, "gelu", inputs=torch.randn(4, 6) if given else None)
+    assert set(found.replaced) == {"relu_call2"}
+    assert set(found.left) == {gate}
+    assert "is a gate" in found.left[gate]
+
+
+@pytest.mark.parametrize("make", [torch.jit.script, lambda part: torch.jit.trace(part, torch.randn(2, 6))])
+@pytest.mark.parametrize("given", [False, True])
+def test_scripted_parts_stay_and_are_told(make: Any, given: bool) -> None:
+    part = make(nn.Sequential(nn.Linear(6, 6), nn.ReLU()).eval())
+    model = nn.Sequential(part, nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 2))
+    found = swap_activations(model, "sine", inputs=torch.randn(4, 6) if given else None)
+    assert set(found.replaced) == {"2"}
+    assert "scripted" in found.left["0"]
+
+
+class Positive(nn.Module):
+    def forward(self, w: Tensor) -> Tensor:
+        return F.softplus(w)
+
+
+class Monotone(Base):
+    def __init__(self) -> None:
+        super().__init__()
+        self.positive = nn.Softplus()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(torch.tanh(x @ self.positive(self.a.weight)))
+
+
+@pytest.mark.parametrize("part", [nn.Softplus(), Positive()])
+@pytest.mark.parametrize("given", [False, True])
+def test_what_makes_weights_is_no_activation(part: nn.Module, given: bool) -> None:
+    model = nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 2))
+    nn.utils.parametrize.register_parametrization(model[0], "weight", part)
+    assert set(swap_activations(model, "sine", inputs=torch.randn(4, 6) if given else None).replaced) == {"1"}
+
+
+def test_a_module_that_is_given_a_weight_stays() -> None:
+    found = swap_activations(Monotone(), "sine", inputs=torch.randn(4, 6))
+    assert set(found.replaced) == {"tanh_call1"}
+    assert "no signal" in found.left["positive"]
+
+
+class Compared(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.a(x)
+        x = torch.where(x > 0, x, 0.2 * x)
+        return self.b(x)
+
+
+class Masked(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.a(x).clone()
+        x[x < 0] = 0
+        return self.b(x)
+
+
+class Larger(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.a(x)
+        return self.b(torch.max(x, torch.zeros_like(x)))
+
+
+class Halved(Base):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(F.glu(torch.cat([self.a(x), self.c(x)], 1)))
+
+
+@pytest.mark.parametrize(
+    ("model", "told"), [(Compared(), "gt"), (Masked(), "lt"), (Larger(), "maximum"), (Halved(), "glu")]
+)
+def test_activations_in_other_words_are_told(model: nn.Module, told: str) -> None:
+    found = swap_activations(model, "gelu", inputs=torch.randn(4, 6))
+    assert not found.replaced
+    assert set(found.left) == {told}
+
+
+def test_the_source_is_that_of_the_class_and_no_namesake() -> None:
+    def decided() -> nn.Module:
+        class Namesake(Base):
+            def forward(self, x: Tensor) -> Tensor:
+                x = self.a(x)
+                return self.b(torch.relu(x) if x.sum() > 0 else x)
+
+        return Namesake()
+
+    first = decided()
+
+    def plain() -> nn.Module:
+        class Namesake(Base):
+            def forward(self, x: Tensor) -> Tensor:
+                return self.b(x) if x.sum() > 0 else x
+
+        return Namesake()
+
+    second = plain()
+    for kind in (type(first), type(second)):
+        kind.__qualname__ = "Namesake"  # as in a notebook, where a cell was run twice
+    assert "relu" in swap_activations(nn.Sequential(first, nn.Linear(6, 2)), "gelu").left["0"]
+    assert swap_activations(nn.Sequential(second, nn.Linear(6, 2)), "gelu").left == {}

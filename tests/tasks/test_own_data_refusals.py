@@ -201,7 +201,7 @@ def test_npz_contents(own: OwnData, arrays: dict[str, Any], expected: str) -> No
         ("a,b\n" + "1,0\n" * 10 + ",1\n", "column 'a' has 1 empty values, the first in data row 11"),
         ("a,b\n" + "1,0\n" * 10 + "1,\n", "column 'b' has 1 empty values, the first in data row 11"),
         (",a,b\n" + "0,1,1\n" * 12, "column 1 has no name"),
-        ("5.1,3.5,0\n" + "4.9,3.0,1\n" * 12, "the first row holds numbers (5.1 ...)"),
+        ("5.1,3.5,0\n" + "4.9,3.0,1\n" * 12, "the first row holds values (5.1, 3.5, 0 ...), not names"),
         ("a,b\n1,2,3\n4,5\n", "rows have more values than the first row has names"),
         ("a,b\n1,2\n4,5,6\n", "is not a readable csv file"),
         ("a,b\n" + "x,0\n" * 12, "column 'a' holds text or objects ('x' in data row 1)"),

@@ -376,3 +376,25 @@ def test_arrow_columns_take_the_same_parameters(own: OwnData) -> None:
     own.arrow("d", columns, classes={"label": ["no", "yes"]})
     assert load("data:d", {"one_hot": ["town"]}).input_shape == (4,)
     assert load("data:d", {"leave_out": ["town"]}).input_shape == (1,)
+
+
+# --- what the first row and `missing` say ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("last", ["setosa", "1"])
+def test_a_file_without_names_is_refused(own: OwnData, last: str) -> None:
+    rows = "".join(f"{i / 7:.3f},{i % 5}.5,{last if i % 2 == 0 else 'other'}\n" for i in range(20))
+    assert "not names" in refused(own, rows)
+
+
+def test_columns_may_be_called_by_numbers(own: OwnData) -> None:
+    raw = table(own, "label,0,1\n" + "a,1,2\nb,3,4\n" * 6, column="label")
+    assert raw.parts["train"].x.shape == (12, 2)
+
+
+def test_a_word_for_missing_values_that_is_nowhere_is_told(own: OwnData) -> None:
+    text = "a,y\n-999.0,0\n1.5,1\n2.5,0\n3.5,1\n"
+    raw = table(own, text, missing=("-999",), when_missing="drop")
+    assert any("no field is '-999'" in note for note in raw.notes)
+    raw = table(own, text, missing=("-999.0",), when_missing="drop")
+    assert not any("no field" in note for note in raw.notes)

@@ -69,10 +69,11 @@ def _read(place: Place, how: Reading) -> Raw:
         texts, separator, notes = read_texts(place.path, how)
         texts, empty = _without_empty(texts)
         _check_shape([*texts.columns], len(texts))
+        _check_header(texts)
         roles = roles_of([*texts.columns], place.column, how)
         plain = [name for name in roles.used if name == roles.group or _is_listed(name, how)]
         table = typed(texts[roles.used], plain, roles.targets, how, separator)
-        notes += empty
+        notes += [*empty, *_unused_words(texts, how)]
     _check_shape([*map(str, roles.used)], len(table.frame))
     samples, more = samples_of(table, roles, how)
     shown = ", ".join(map(repr, roles.targets))
@@ -191,8 +192,25 @@ def _check_shape(columns: Sequence[str], rows: int) -> None:
     unnamed = [number for number, name in enumerate(columns, 1) if name.startswith("Unnamed: ")]
     if unnamed:
         raise DataFault(f"column {unnamed[0]} has no name; drop it if it is a row number, or name it")
-    if all(POINT.number(name) is not None or COMMA.number(name) is not None for name in columns):
-        raise DataFault(f"the first row holds numbers ({columns[0]} ...), not names; add a row of names")
+
+
+def _unused_words(texts: pd.DataFrame, how: Reading) -> list[str]:
+    """Notes on words for missing values that are nowhere, perhaps because they are written otherwise: -999, -999.0."""
+    unused = [word for word in how.missing if not (texts == word).any(axis=None)]
+    return [f"`missing`: no field is {word!r}; texts are compared as they are written" for word in unused]
+
+
+def _check_header(texts: pd.DataFrame) -> None:
+    """Names that are numbers, or values of their columns, are no names: the file has no header."""
+    names = [*texts.columns]
+    numbers = [name for name in names if _is_number(name)]
+    words = [name for name in names if not _is_number(name)]
+    if numbers and all((texts[name] == name).any() for name in words):
+        raise DataFault(f"the first row holds values ({', '.join(names[:4])} ...), not names; add a row of names")
+
+
+def _is_number(text: str) -> bool:
+    return POINT.number(text) is not None or COMMA.number(text) is not None
 
 
 def _parquet(place: Place) -> pd.DataFrame:
