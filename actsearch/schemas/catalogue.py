@@ -130,6 +130,6 @@ class WorkerInfo(Schema):
     id: UUID
     name: str
     devices: list[str]
-    problems: list[str]
+    problems: list[str] = Field(default_factory=list)
     started_at: datetime
     last_seen_at: datetime

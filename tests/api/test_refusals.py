@@ -133,7 +133,7 @@ def test_a_body_that_cannot_be_read_is_refused(
 def test_an_unknown_job_is_404_and_a_bad_id_422(refusing: TestClient, path: str) -> None:
     ask = refusing.post if path == "/cancel" else refusing.get
     unknown = assert_problem(ask(f"/v1/jobs/{uuid4()}{path}"), 404)
-    assert unknown["detail"].startswith("no job")
+    assert unknown["detail"].startswith("there is no job")
     malformed = assert_problem(ask(f"/v1/jobs/not-an-id{path}"), 422)
     assert malformed["errors"][0]["field"] == "job_id"
 
