@@ -56,7 +56,7 @@ def search(
     kind: Kind | None = None,
     loss: Judge | None = None,
     metric: Judge | Mapping[str, Judge] | None = None,
-    direction: Direction | str = Direction.maximize,
+    direction: Direction | str | None = None,
     sites: Collection[str] | None = None,
     weights: Weights = "fresh",
     forward: Forward | None = None,
@@ -80,7 +80,7 @@ def search(
         loss: of your own; None for the kind's: cross entropy, binary cross entropy, MSE or Poisson likelihood.
         metric: of your own, or several by name, of which the first judges; None for the kind's (with a loss of
             your own: that). A built-in one is chosen with `objective={"metric": "f1_macro"}`.
-        direction: of your own metrics, `maximize` or `minimize`.
+        direction: of your own metrics, `maximize` or `minimize`; None takes them to be maximized and says so.
         sites: of a module, the paths of the activations to search, with `*` and `?`; None for all but gates.
         weights: what those of a module begin with: `fresh` (drawn anew by each part's `reset_parameters`, from the
             trial's seed), `given` (a copy of yours), or a function that draws the weights of the module it is given.
@@ -120,6 +120,8 @@ def search(
     notes += shared_samples(parts["train_data"], {name: part for name, part in parts.items() if name != "train_data"})
     metrics = metric if isinstance(metric, Mapping) else {} if metric is None else {"metric": metric}
     own = ({} if loss is None else {"loss": loss}) | dict(metrics)
+    towards, said = _direction(direction, metrics)
+    notes += said
     check_measures(network.outputs, rows(parts["train_data"], slice(_TRIED))[1], own)
     judged = ["valid_data"] if wanted.confirmation_wanted is None else ["test_data", "valid_data"]
     for name in judged:
@@ -145,13 +147,26 @@ def search(
     return _searched(
         wanted,
         network,
-        with_class_counts(own_task(targets, loss, metrics, dict.fromkeys(metrics, Direction(direction))), dataset),
+        with_class_counts(own_task(targets, loss, metrics, dict.fromkeys(metrics, towards)), dataset),
         dataset,
         device=device or ("cuda:0" if torch.cuda.is_available() else "cpu"),
         tested="test_data" in parts,
         on_trial=on_trial,
         notes=[*notes, *network.notes],
     )
+
+
+def _direction(asked: Direction | str | None, metrics: Mapping[str, Judge]) -> tuple[Direction, list[str]]:
+    """Which values of the caller's metrics are better, and a note where that is guessed."""
+    if asked is None:
+        guess = f'{", ".join(metrics)}: larger is taken to be better; `direction="minimize"` says otherwise'
+        return Direction.maximize, [guess] if metrics else []
+    if not metrics:
+        message = "is of a `metric` of your own; the directions of others are known: leave it out"
+        raise InvalidRequest(FieldProblem("direction", message))
+    if asked not in [*Direction]:
+        raise InvalidRequest(FieldProblem("direction", f"is {asked!r}; choose one of: maximize, minimize"))
+    return Direction(asked), []
 
 
 def _fitter(outputs: Tensor, kind: Kind | None) -> Callable[[Part, str], Part]:

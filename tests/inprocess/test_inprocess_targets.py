@@ -234,3 +234,17 @@ def test_samples_that_are_also_trained_on_are_told() -> None:
 def test_a_metric_that_gives_no_number_is_refused(metric: Any, told: str) -> None:
     with pytest.raises(InvalidRequest, match=told):
         searched(network(2), YES, metric=metric)
+
+
+def test_the_direction_of_a_metric_is_told_where_it_is_guessed() -> None:
+    def error(outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs - targets).abs().mean()
+
+    once = {"trials": 1, "confirmation": "off"}
+    guessed = searched(network(1, flat=True), SUM, metric=error, **once)
+    assert 'metric: larger is taken to be better; `direction="minimize"` says otherwise' in guessed.notes
+    said = searched(network(1, flat=True), SUM, metric=error, direction="minimize", **once)
+    assert not any("larger is taken" in note for note in said.notes)
+    for wrong in ({"direction": "maximize"}, {"metric": error, "direction": "smaller"}):
+        with pytest.raises(InvalidRequest, match="direction"):
+            searched(network(1, flat=True), SUM, **wrong, **once)
