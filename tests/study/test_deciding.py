@@ -92,7 +92,7 @@ def test_the_choice_is_by_validation_and_the_verdict_by_test_data() -> None:
     def arms(number: int, validation: np.ndarray, test: np.ndarray) -> Replicates:
         pairs = zip(validation, test, strict=True)
         metrics = {i: {"validation_accuracy": float(v), "test_accuracy": float(t)} for i, (v, t) in enumerate(pairs)}
-        return Replicates(trial(number, f"family{number}"), metrics, 0)
+        return Replicates(trial(number, f"family{number}"), metrics, NONE)
 
     baseline = arms(0, 0.8 + NOISE, 0.8 + NOISE)
     chosen = Entrant(arms(1, 0.95 - NOISE, 0.7 - NOISE))
@@ -113,7 +113,7 @@ def test_less_is_better_in_the_choice_too() -> None:
 @pytest.mark.parametrize("shared", [0, 1, 2])
 def test_two_shared_seeds_are_a_comparison_and_fewer_are_none(shared: int) -> None:
     everything = arm(0, 0.8 + NOISE)
-    few = Replicates(trial(1, "elu"), {seed: everything.metrics[seed] for seed in range(shared)}, 0)
+    few = Replicates(trial(1, "elu"), {seed: everything.metrics[seed] for seed in range(shared)}, NONE)
     for entrant in (Entrant(few), Entrant(arm(1, 0.9 + NOISE), twin=few)):
         verdict = judge(everything, [entrant], range(10), ACCURACY, PLAN).verdict
         assert (verdict.finalists[0].test is None) == (shared < 2)
@@ -156,6 +156,6 @@ def test_a_search_without_finalists_has_a_verdict_too() -> None:
 
 def test_costs_are_means_over_what_was_measured() -> None:
     measured = [{"seconds": 1.0, "parameters": True, "int8_drop": float("nan")}, {"seconds": 3.0}, {}]
-    one = Replicates(trial(1, "elu"), dict(enumerate(measured)), 0)
+    one = Replicates(trial(1, "elu"), dict(enumerate(measured)), NONE)
     verdict = judge(one, [Entrant(arm(1, 0.9 + NOISE))], range(10), ACCURACY, PLAN).verdict
     assert verdict.baseline.costs == {"seconds": 2.0}

@@ -192,6 +192,15 @@ def test_the_worst_seed_of_a_loss_is_the_largest() -> None:
     assert found.baseline.results["test"].worst == pytest.approx(0.82)
 
 
+def test_beside_a_clear_finalist_the_others_are_not_told_to_have_too_few_seeds() -> None:
+    others = [Entrant(arm(number, 0.81 - NOISE[:5])) for number in (2, 3)]
+    clear = Entrant(arm(1, 0.9 + NOISE[:5] / 2))
+    found = judge(arm(0, 0.8 + NOISE[:5]), [clear, *others], range(5), ACCURACY, Confirmation()).verdict
+    assert found.outcome is Outcome.better
+    words = [finalist.test.words for finalist in found.finalists[1:] if finalist.test]
+    assert all("not enough after 5 seeds" in said and "too few" not in said for said in words)
+
+
 def test_giving_up_is_told_as_the_reason() -> None:
     half = judge(arm(0, 0.8 + NOISE[:5]), [Entrant(arm(1, 0.8 + NOISE[:5]))], range(5), ACCURACY, PLAN)
     assert half.seeds is None

@@ -27,7 +27,7 @@ from actsearch.schemas import (
 from actsearch.study.judging.looks import Look, is_hopeless, is_open, plan_looks
 from actsearch.study.judging.spreads import spread
 from actsearch.study.judging.statistics import Comparison, compare, decide, holm
-from actsearch.study.judging.words import completion, in_words
+from actsearch.study.judging.words import Stopped, completion, in_words
 
 _COSTS = (
     "seconds",
@@ -133,9 +133,10 @@ def judge(
         part: [_contest(one, baseline, f"{part}_{objective.metric}", sign, confirmation.level) for one in finalists]
         for part in ("validation", "test")
     }
-    gives_up = _gives_up(looks, place, [contest.p for contest in compared["test"] if contest is not None])
+    hopeless = _gives_up(looks, place, [contest.p for contest in compared["test"] if contest is not None])
+    stopped: Stopped = "hopeless" if hopeless else "early" if look.early else None
     judged = {
-        part: _differences(contests, f"{part}_{objective.metric}", look, confirmation.level, gives_up=gives_up)
+        part: _differences(contests, f"{part}_{objective.metric}", look, confirmation.level, stopped)
         for part, contests in compared.items()
     }
     arms = [
@@ -252,7 +253,7 @@ def _values(one: Replicates, metric: str) -> dict[int, float]:
 
 
 def _differences(
-    contests: Sequence[_Contest | None], metric: str, look: Look, level: float, *, gives_up: bool
+    contests: Sequence[_Contest | None], metric: str, look: Look, level: float, stopped: Stopped
 ) -> list[Difference | None]:
     # A finalist without a comparison still counts for the correction: it was one of those that might have won.
     deciding = [1.0 if one is None else one.p_early if look.early else one.p for one in contests]
@@ -260,13 +261,13 @@ def _differences(
     return [
         None
         if contest is None
-        else _difference(contest, p, metric=metric, alpha=look.alpha, level=level, gives_up=gives_up)
+        else _difference(contest, p, metric=metric, alpha=look.alpha, level=level, stopped=stopped)
         for contest, p in zip(contests, corrected, strict=True)
     ]
 
 
 def _difference(
-    contest: _Contest, corrected: float, *, metric: str, alpha: float, level: float, gives_up: bool
+    contest: _Contest, corrected: float, *, metric: str, alpha: float, level: float, stopped: Stopped
 ) -> Difference:
     outcome = decide(contest.nearest.comparison, corrected, alpha)
     pair = contest.nearest if outcome is not Outcome.no_difference else contest.weakest
@@ -293,7 +294,7 @@ def _difference(
         losses=found.losses,
         ties=found.ties,
         outcome=outcome,
-        words=in_words(found, outcome, unit, level, gave_up=gives_up),
+        words=in_words(found, outcome, unit, level, stopped=stopped),
     )
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from actsearch.schemas import Outcome
 from actsearch.study.judging.statistics import Comparison
 
+Stopped = Literal["hopeless", "early"] | None
+"""Why it is judged before the planned seeds, if it is: nothing is in sight, or something may be clear already."""
 
-def in_words(comparison: Comparison, outcome: Outcome, metric: str, level: float, *, gave_up: bool = False) -> str:
+
+def in_words(comparison: Comparison, outcome: Outcome, metric: str, level: float, *, stopped: Stopped = None) -> str:
     """The comparison as one would say it: `better by 2.1 points, 95% 1.4 to 2.8, on 10 of 10 seeds`.
 
     Shares (`accuracy` and its kin) are told in percentage points, everything else in the metric's own unit.
@@ -18,14 +22,14 @@ def in_words(comparison: Comparison, outcome: Outcome, metric: str, level: float
         outcome: what was decided from it.
         metric: name of what is compared.
         level: of the interval, in (0, 1).
-        gave_up: whether it ended early because no difference was in sight.
+        stopped: why it is judged before the planned seeds, if it is.
     """
     if comparison.any_failed:
-        return _with_failures(comparison, outcome, metric, level, gave_up)
+        return _with_failures(comparison, outcome, metric, level, stopped)
     size = _size(comparison, metric, level, turned=outcome is Outcome.worse)
     if outcome is Outcome.no_difference:
         seeds = f"better on {comparison.wins} of {comparison.seeds} seeds"
-        return f"no difference shown ({'; '.join([size, seeds, *_notes(comparison, metric, level, gave_up)])})"
+        return f"no difference shown ({'; '.join([size, seeds, *_notes(comparison, metric, level, stopped)])})"
     wins = comparison.losses if outcome is Outcome.worse else comparison.wins
     notes = "".join(f"; {note}" for note in _disagreement(comparison, metric))
     return f"{outcome.value} by {size}, on {wins} of {comparison.seeds} seeds{notes}"
@@ -36,14 +40,14 @@ def completion(seeds: int, failed: int, baseline_failed: int) -> str:
     return f"trained on {seeds - failed} of {seeds} seeds, the baseline on {seeds - baseline_failed} of {seeds}"
 
 
-def _with_failures(comparison: Comparison, outcome: Outcome, metric: str, level: float, gave_up: bool) -> str:
+def _with_failures(comparison: Comparison, outcome: Outcome, metric: str, level: float, stopped: Stopped) -> str:
     said = [completion(comparison.seeds, comparison.candidate_failed, comparison.baseline_failed)]
     if comparison.difference is not None:
         said.append(f"where both did, {_size(comparison, metric, level, turned=False)}")
     if outcome is not Outcome.no_difference:
         return f"{outcome.value}: {'; '.join(said)}"
     said.append(f"better on {comparison.wins} of {comparison.seeds} seeds")
-    return f"no difference shown ({'; '.join([*said, *_notes(comparison, metric, level, gave_up)])})"
+    return f"no difference shown ({'; '.join([*said, *_notes(comparison, metric, level, stopped)])})"
 
 
 def _size(comparison: Comparison, metric: str, level: float, *, turned: bool) -> str:
@@ -55,10 +59,12 @@ def _size(comparison: Comparison, metric: str, level: float, *, turned: bool) ->
     return f"{_number(mean, metric)}{_unit(metric)}, {100 * level:g}% {_number(low, metric)} to {_number(high, metric)}"
 
 
-def _notes(comparison: Comparison, metric: str, level: float, gave_up: bool) -> Iterator[str]:
+def _notes(comparison: Comparison, metric: str, level: float, stopped: Stopped) -> Iterator[str]:
     """What keeps a comparison from showing a difference, where the interval does not say so."""
-    if gave_up:
+    if stopped == "hopeless":
         yield f"stopped after {comparison.seeds} seeds: no difference in sight"
+    elif stopped == "early":
+        yield f"not enough after {comparison.seeds} seeds"
     elif 2.0 * 2.0**-comparison.seeds > 1 - level:  # the smallest p that the exact test can give
         yield f"{comparison.seeds} seeds are too few to show any"
     elif comparison.interval is not None and comparison.interval[0] * comparison.interval[1] > 0:
