@@ -1,6 +1,6 @@
 """A network of known layers for K trials at once, written out layer by layer.
 
-`vmap` runs any module but pays for it at every operation. Chains of `known_layers` are run directly instead.
+`vmap` runs any module but pays for it at every operation. Chains of `stacked_layers` are run directly instead.
 Signals are (K, B, ...) whatever their strides; before the first weights all trials share one (B, ...).
 
 On a CPU, networks of convolutions run family by family with the channels innermost: torch's
