@@ -24,8 +24,8 @@ SMALL_TASKS: dict[str, dict[str, Any]] = {
 }
 SMALL_SIZES = {"width": 8, "channels": 4, "depth": 2, "blocks": 1, "layers": 1, "stages": 1, "heads": 2}
 REFUSED = {
-    "data:../private.csv": "no path inside",
-    "data:/etc/passwd": "no path inside",
+    "data:../private.csv": "is not a path inside",
+    "data:/etc/passwd": "is not a path inside",
     "data:leak.csv": "leads out of the data directory",
     "data:nowhere": "data:table.csv",
     "data:table.csv:colour": "colour",

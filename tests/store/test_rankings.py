@@ -13,9 +13,10 @@ from scipy import stats
 from sqlalchemy import Engine, insert, text
 
 from actsearch.schemas import Direction
-from actsearch.store import evaluations, ranking
+from actsearch.store import ranking, runs
 from actsearch.store.leaderboard import BESTS, JOBS, jobs_of_pair
 from actsearch.store.models import JobRow, StudyRow, TrialRow
+from actsearch.study.ledger import PlannedArm
 
 RELU, ELU, SELU = ({"network": {"family": name, "parameters": {}}} for name in ("relu", "elu", "selu"))
 
@@ -61,11 +62,11 @@ def confirm(engine: Engine, job: UUID, values: dict[int, list[float]]) -> None:
     with engine.begin() as connection:
         query = "SELECT t.uid FROM trials t JOIN jobs j USING (study_id) WHERE j.id = :job AND t.number = :number"
         arms = [
-            evaluations.PlannedArm(connection.execute(text(query), {"job": job, "number": number}).scalar_one())
+            PlannedArm(connection.execute(text(query), {"job": job, "number": number}).scalar_one())
             for number in values
         ]
         seeds = len(next(iter(values.values())))
-        evaluations.plan(connection, job, arms, {r: r + 1 for r in range(seeds)})
+        runs.plan(connection, job, arms, {r: r + 1 for r in range(seeds)})
         for arm, found in enumerate(values.values()):
             for replicate, value in enumerate(found):
                 connection.execute(

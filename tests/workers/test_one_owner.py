@@ -296,7 +296,7 @@ def test_a_worker_that_slept_is_online_again_when_it_wakes(
     _until(lambda: len(_online(engine)) == 2, 30)
     other.kill()
     _completes(ask, submit(**REQUEST | {"budget": {"trials": 2}}))
-    assert ask("SELECT name LIKE %s FROM workers WHERE stopped_at IS NULL", f"%:{sleeper.pid}") == [(True,)]
+    assert ask("SELECT stopped_at IS NULL FROM workers WHERE name LIKE %s", f"%:{sleeper.pid}") == [(True,)]
 
 
 def test_lost_idle_connections_end_no_worker(start: Start, submit: Submit, ask: Ask, engine: Engine) -> None:
