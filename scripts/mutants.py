@@ -45,6 +45,7 @@ SQL_WORDS = (
     (r"\bNOT\b ", ""),
     (r" DESC\b", ""),
     (r"\+ 1\b", "+ 2"),
+    (r"\bmin\b", "max"),
     (r"'(waiting|running|complete|failed|pruned|queued|confirming)'", "'nothing'"),
 )
 
@@ -89,7 +90,12 @@ class _Places:
 
 
 def mutants(module: str, source: str) -> list[Mutant]:
-    """All small faults that are known for a module's text."""
+    """All small faults that are known for the text of a module, or of a file of statements (`.sql`)."""
+    if module.endswith(".sql"):
+        return sorted(
+            (Mutant(module, *fault) for line in _lines_that_run(source) for fault in _sql(source, *line)),
+            key=lambda mutant: (mutant.begin, mutant.end, mutant.instead),
+        )
     places = _Places(source)
     found = {
         Mutant(module, *place, instead)
@@ -97,6 +103,14 @@ def mutants(module: str, source: str) -> list[Mutant]:
         for *place, instead in _faults(node, source, places)
     }
     return sorted(found, key=lambda mutant: (mutant.begin, mutant.end, mutant.instead))
+
+
+def _lines_that_run(source: str) -> Iterator[tuple[int, int]]:
+    begin = 0
+    for line in source.splitlines(keepends=True):
+        if not line.lstrip().startswith("--"):
+            yield begin, begin + len(line)
+        begin += len(line)
 
 
 def _judged(node: ast.AST) -> Iterator[ast.AST]:
@@ -167,11 +181,15 @@ def _constant(node: ast.Constant, source: str, places: _Places) -> Iterator[tupl
 def _text(node: ast.Constant | ast.JoinedStr, source: str, places: _Places) -> Iterator[tuple[int, int, str]]:
     """Faults in SQL."""
     begin, end = places.of(node)
+    if (isinstance(node, ast.JoinedStr) or isinstance(node.value, str)) and SQL.search(source, begin, end):
+        yield from _sql(source, begin, end)
+
+
+def _sql(source: str, begin: int, end: int) -> Iterator[tuple[int, int, str]]:
     said = source[begin:end]
-    if (isinstance(node, ast.JoinedStr) or isinstance(node.value, str)) and SQL.search(said):
-        for word, instead in SQL_WORDS:
-            for match in re.finditer(word, said):
-                yield begin + match.start(), begin + match.end(), instead
+    for word, instead in SQL_WORDS:
+        for match in re.finditer(word, said):
+            yield begin + match.start(), begin + match.end(), instead
 
 
 def _name(node: ast.Name, source: str, places: _Places) -> Iterator[tuple[int, int, str]]:
