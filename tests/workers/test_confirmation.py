@@ -188,6 +188,35 @@ def test_what_a_dead_runner_held_is_trained_again_and_counted_once(
     assert all(e.worker == "here" for e in found)
 
 
+def test_the_verdict_of_a_runner_that_died_after_the_last_seed_is_given_by_the_next(
+    engine: Engine, run: Run, hand_out: Callable[..., Any]
+) -> None:
+    job = submit(engine)
+    while seen(engine, job).state != JobState.confirming:
+        run(job, seconds=0.01)
+    order = hand_out(job, worker="soon dead")
+    while True:
+        with engine.begin() as connection:
+            held = runs.claim_seed(connection, Holder(job, order.runner, order.lease, order.worker))
+            metrics = [
+                {part: 0.5 + one.number / 10 for part in ("validation_accuracy", "test_accuracy")} for one in held
+            ]
+            ends = [Finish(one, "complete", (), found) for one, found in zip(held, metrics, strict=True)]
+            if not held:
+                break
+            runs.finish(connection, ends)
+    assert seen(engine, job).state == JobState.confirming
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM procrastinate_jobs"))
+        assert [one.missing for one in attendance.attendance(connection)] == [1]
+
+    assert run(job) is False
+
+    verdict = seen(engine, job).verdict
+    assert verdict is not None
+    assert len(verdict.seeds) == 4
+
+
 def test_a_cancelled_confirmation_ends(engine: Engine, run: Run) -> None:
     job = submit(engine)
     while seen(engine, job).state != JobState.confirming:
