@@ -82,7 +82,7 @@ def test_an_outlier_makes_all_other_steps_coarse() -> None:
         next(part for part in module.modules() if isinstance(part, nn.Linear)).weight[0, 0] = outlier
         with quantised(module, x) as coarse:
             errors.append(float((coarse(x) - module(x)).abs().mean() / module(x).std()))
-    assert errors[1] > 5 * errors[0]
+    assert errors[1] > 3 * errors[0]
 
 
 def test_all_measures_of_a_trained_network() -> None:
