@@ -114,9 +114,11 @@ def _lines_that_run(source: str) -> Iterator[tuple[int, int]]:
 
 
 def _judged(node: ast.AST) -> Iterator[ast.AST]:
-    """Nodes that run: not docstrings, annotations, texts of errors, or what is only for type checkers."""
+    """Nodes that run: not docstrings, annotations, texts of errors, what is only for type checkers, `strict=True`."""
     for name, field in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list") or (name == "test" and _is_for_types(node)):
+            continue
+        if isinstance(node, ast.keyword) and node.arg == "strict":  # of `zip`: it guards against faults of our own
             continue
         for child in field if isinstance(field, list) else [field]:
             if not isinstance(child, ast.AST) or _is_text(child) or _is_for_types(child):

@@ -86,6 +86,7 @@ class StackedTrials:
         layers = layers_of(self._template)
         self._blocks = blocks_of(self._template, len(modules), device)
         self._layers = layers and in_precision(training.precision, device, layers)
+        self._layers_suffice = False  # whether a loss was content with them
         self._network = in_precision(training.precision, device, partial(_called, self._template), vmapped=True)
         self._optimiser = stacked_optimiser(training.optimizer, candidates, self._matrix.detach(), self._layout.decayed)
 
@@ -107,10 +108,17 @@ class StackedTrials:
         if self._task.stacked_loss is not None:
             return self._task.stacked_loss(self._outputs(parameters, batch[0]), batch)
         if self._layers is not None:
+            before = {} if self._layers_suffice else {name: value.clone() for name, value in self._buffers.items()}
             try:
-                return self._losses_of_outputs(batch, self._layers(parameters, self._buffers, batch[0], self._blocks))
+                outputs = self._layers(parameters, self._buffers, batch[0], self._blocks)
+                losses = self._losses_of_outputs(batch, outputs)
             except _OtherInputs:
                 self._layers = None
+                for name, value in before.items():  # statistics of what does not count
+                    self._buffers[name].copy_(value)
+            else:
+                self._layers_suffice = True
+                return losses
         return self._vmapped_losses(batch, parameters)
 
     def _losses_of_outputs(self, batch: Part, outputs: Tensor) -> Tensor:

@@ -66,6 +66,7 @@ def test_the_faults_of_statements_in_a_file(script: ModuleType) -> None:
     [
         '"""A text with 1 < 2."""',
         "from a import b",
+        "y = zip(a, b, strict=True)",
         "x: Literal[1]\n",
         "def f(x: 'a < b') -> 'c + d':\n    return x",
         "@decorated(1)\ndef f():\n    return x",

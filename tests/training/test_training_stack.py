@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,8 @@ import torch
 
 from actsearch.architectures import InputSpec
 from actsearch.schemas import Training
-from actsearch.tasks.declaration import Dataset, Part, Task
-from actsearch.training import Candidate, build_module
+from actsearch.tasks.declaration import Dataset, Part, Predict, Task
+from actsearch.training import Candidate, build_module, stack
 from actsearch.training.plain import PlainTrial
 from actsearch.training.stack import StackedTrials
 
@@ -104,6 +105,66 @@ def test_a_stack_answers_as_its_members_do(
     both.keep([1])
     both.step((x[:16], y[:16]))
     both.check(part)
+
+
+@pytest.mark.parametrize("at_once", [1, 3 * 70 * 4, 2**23], ids=["one", "three", "all"])
+def test_final_metrics_are_the_same_however_many_are_computed_at_once(
+    at_once: int, candidate: Any, toy_task: Task, toy_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack, "_METRIC_NUMBERS", at_once)
+    task = replace(toy_task, final_metrics={"median": lambda outputs, part: outputs.median()})
+    both = Both(cohort(candidate), NETWORKS[0], task)
+    part = tuple(value[:70] for value in toy_dataset.validation)
+    found = both.stack.evaluate(part, ["median"])
+    assert "median" in found
+    for name, value in found.items():
+        close(value, torch.cat([one.evaluate(part, ["median"])[name] for one in both.alone]), name)
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda n: n[0])
+def test_a_loss_may_ask_for_outputs_on_other_inputs(
+    network: Any, candidate: Any, toy_task: Task, toy_dataset: Dataset
+) -> None:
+    def smooth(predict: Predict, batch: Part) -> torch.Tensor:
+        x = batch[0]
+        return toy_task.loss(predict, batch) + (predict(x) - predict(x + 0.1)).square().mean()
+
+    both = Both(cohort(candidate), network, replace(toy_task, loss=smooth))
+    for _ in range(2):
+        both.step(tuple(value[:16] for value in toy_dataset.train))
+    both.check(tuple(value[:70] for value in toy_dataset.validation))
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda n: n[0])
+def test_a_tasks_own_stacked_loss_gets_the_outputs_on_the_batch(
+    network: Any, candidate: Any, toy_task: Task, toy_dataset: Dataset
+) -> None:
+    def stacked(outputs: torch.Tensor, batch: Part) -> torch.Tensor:
+        return torch.stack([toy_task.loss(lambda _, y=y: y, batch) for y in outputs])
+
+    task = replace(toy_task, stacked_loss=stacked)
+    both = Both(cohort(candidate), network, task)
+    both.step(tuple(value[:16] for value in toy_dataset.train))
+    both.check(tuple(value[:70] for value in toy_dataset.validation))
+
+
+def test_a_stack_may_be_of_one(candidate: Any, toy_task: Task, toy_dataset: Dataset) -> None:
+    both = Both([candidate("elu", alpha=0.7)], NETWORKS[0], toy_task)
+    both.step(tuple(value[:16] for value in toy_dataset.train))
+    both.check(tuple(value[:70] for value in toy_dataset.validation))
+
+
+def test_under_vmap_signals_are_as_coarse_as_alone(candidate: Any, toy_task: Task, toy_dataset: Dataset) -> None:
+    both = Both(cohort(candidate), NETWORKS[2], toy_task, precision="bfloat16")
+    part = tuple(value[:70] for value in toy_dataset.validation)
+    exact = Both(cohort(candidate), NETWORKS[2], toy_task)
+    found, wanted, fine = (
+        both.stack.evaluate(part),
+        [one.evaluate(part) for one in both.alone],
+        exact.stack.evaluate(part),
+    )
+    alone = torch.cat([one["loss"] for one in wanted])
+    assert (found["loss"] - alone).abs().max() < 0.3 * (fine["loss"] - alone).abs().max()
 
 
 def test_a_clip_bounds_a_step(candidate: Any, toy_task: Task, toy_dataset: Dataset) -> None:
