@@ -22,6 +22,8 @@ class Settings(BaseSettings):
         database_url: `postgresql://...`; without it a private PostgreSQL is started in `data_dir`.
         data_dir: where the embedded PostgreSQL and other state live.
         host, port: where the API listens.
+        allowed_hosts: names besides `localhost` under which clients may reach the API, as a comma list; `*` for any.
+            Without it: any where `host` stands for all addresses, else `host` alone.
         url: where SDK and CLI find the API.
         devices: what a worker trains on: `auto`, or a comma list of `cpu`, `cuda:0`, ...; a device named twice gets
             two processes.
@@ -43,6 +45,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=lambda: user_data_path("actsearch"))
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8800
+    allowed_hosts: str = ""
     url: str = "http://127.0.0.1:8800"
     devices: str = "auto"
     time_slice: Annotated[float, Field(gt=0)] = 60.0

@@ -26,8 +26,11 @@ __all__ = [
 ]
 
 
-def open_store(settings: Settings) -> Engine:
+def open_store(settings: Settings, connections: int = 15) -> Engine:
     """An engine on the settings' database, ready for use; the embedded one is started and brought up to date.
+
+    Args:
+        connections: at most, of which five are kept.
 
     Raises:
         StoreError: the database cannot be reached, or is not migrated.
@@ -35,7 +38,7 @@ def open_store(settings: Settings) -> Engine:
     url = database_url(settings)
     if settings.database_url is None:
         upgrade(url)
-    engine = create_store_engine(url)
+    engine = create_store_engine(url, max_overflow=connections - 5)
     require_current(engine)
     return engine
 

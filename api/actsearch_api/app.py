@@ -16,8 +16,10 @@ from actsearch_api.guard import BodyGuard
 from actsearch_api.health import routes as health
 from actsearch_api.jobs import routes as jobs
 from actsearch_api.leaderboard import routes as leaderboard
+from actsearch_api.origins import KnownHosts, SameOrigin, host_name, is_loopback
 from actsearch_api.pareto import routes as pareto
 from actsearch_api.report import routes as report
+from actsearch_api.slots import Slots
 from actsearch_api.trials import routes as trials
 from actsearch_api.workers import routes as workers
 
@@ -33,9 +35,11 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
         engine: of the trial store; closed by whoever made it.
     """
     app = FastAPI(title="actsearch", version=__version__, description=_DESCRIPTION)
-    app.state.settings, app.state.engine = settings, engine
+    app.state.settings, app.state.engine, app.state.slots = settings, engine, Slots()
     problems.install(app)
     app.add_middleware(BodyGuard, limit=settings.max_request_bytes)
+    app.add_middleware(SameOrigin)
+    app.add_middleware(KnownHosts, names=known_names(settings))
     app.add_middleware(HeadAsGet)
     app.add_middleware(AccessLog)
     for subject in (health, jobs, pareto, report, trials, leaderboard, catalogue, workers):
@@ -45,5 +49,14 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     return app
 
 
-def _home() -> RedirectResponse:
+def known_names(settings: Settings) -> list[str]:
+    """Names that the service answers to besides loopback ones: those allowed, or its own address, or all."""
+    allowed = [name.strip() for name in settings.allowed_hosts.split(",") if name.strip()]
+    own = host_name(f"[{settings.host}]" if ":" in settings.host else settings.host)
+    if allowed or is_loopback(own):
+        return allowed
+    return ["*"] if own in ("0.0.0.0", "::", "") else [own]  # noqa: S104 - compared, not bound
+
+
+async def _home() -> RedirectResponse:
     return RedirectResponse("/dashboard")

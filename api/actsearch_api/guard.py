@@ -25,11 +25,12 @@ class BodyGuard:
         if scope["type"] != "http" or scope["method"] not in _WITH_BODY:
             await self.app(scope, receive, send)
             return
+        kind = Headers(scope=scope).get("content-type")
         body = await self._read(receive)
         if body is None:
             detail = f"the body is larger than {self.limit} bytes"
             await problem(413, detail, headers={"Connection": "close"})(scope, receive, send)
-        elif body and not _is_json(Headers(scope=scope).get("content-type", "")):
+        elif (body or kind) and not _is_json(kind or ""):  # an empty form, too: any page can send one
             await problem(415, "send JSON, with Content-Type: application/json")(scope, receive, send)
         else:
             await self.app(scope, _replay(body, receive), send)

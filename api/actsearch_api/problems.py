@@ -12,10 +12,12 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from actsearch.errors import IllegalTransition, InvalidRequest, NotFound, StoreError
 from actsearch.schemas import Problem, ProblemField
+from actsearch_api.slots import Busy
 
 log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
@@ -46,6 +48,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(IllegalTransition, lambda _, error: problem(409, str(error)))
     app.add_exception_handler(StoreError, lambda _, error: problem(503, str(error)))
     app.add_exception_handler(OperationalError, _database_away)
+    app.add_exception_handler(Busy, _busy)
+    app.add_exception_handler(PoolTimeout, _busy)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
 
@@ -63,6 +67,11 @@ def _not_found(_: Request, error: Exception) -> JSONResponse:
 def _database_away(_: Request, error: Exception) -> JSONResponse:
     log.error("database unreachable", error=str(error))
     return problem(503, "the database cannot be reached; try again later", headers={"Retry-After": "5"})
+
+
+def _busy(_: Request, error: Exception) -> JSONResponse:
+    log.warning("too busy", error=str(error))
+    return problem(503, "too many requests at once; try again in a moment", headers={"Retry-After": "2"})
 
 
 def _http(_: Request, error: Exception) -> JSONResponse:

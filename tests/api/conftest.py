@@ -34,7 +34,7 @@ def app(engine: Engine) -> FastAPI:
 @pytest.fixture
 def http(app: FastAPI) -> Iterator[TestClient]:
     """A client of the service."""
-    with TestClient(app, raise_server_exceptions=False, follow_redirects=False) as client:
+    with TestClient(app, "http://localhost", raise_server_exceptions=False, follow_redirects=False) as client:
         yield client
 
 

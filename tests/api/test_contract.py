@@ -43,7 +43,10 @@ class Service:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on."""
+        """Pass the request on, under a name that the service knows."""
+        if scope["type"] == "http":
+            others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+            scope = {**scope, "headers": [(b"host", b"localhost"), *others]}
         await self.app(scope, receive, send)
 
 

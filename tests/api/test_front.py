@@ -84,7 +84,8 @@ def test_a_body_in_pieces_is_counted_together(guarded: TestClient) -> None:
 )
 def test_a_body_is_json_or_turned_away(guarded: TestClient, kind: str, status: int) -> None:
     assert guarded.post("/", content=b"{}", headers={"Content-Type": kind}).status_code == status
-    assert guarded.post("/", headers={"Content-Type": kind}).status_code == 200  # no body, no type
+    empty = guarded.post("/", headers={"Content-Type": kind} if kind else {})
+    assert empty.status_code == status if kind else 200  # no body, no type
 
 
 def test_methods_without_a_body_pass_as_they_are(guarded: TestClient) -> None:

@@ -35,7 +35,9 @@ def assert_problem(answer: Response, status: int) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def refusing(module_engine: Engine) -> Iterator[TestClient]:
     """A client of the service, for requests that leave no trace."""
-    with TestClient(create_app(Settings(_env_file=None), module_engine), raise_server_exceptions=False) as client:
+    with TestClient(
+        create_app(Settings(_env_file=None), module_engine), "http://localhost", raise_server_exceptions=False
+    ) as client:
         yield client
 
 

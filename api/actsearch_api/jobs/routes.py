@@ -8,6 +8,7 @@ from uuid import UUID
 import optuna
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
+from sqlalchemy import Connection
 
 from actsearch.schemas import (
     PRINTABLE,
@@ -27,8 +28,9 @@ from actsearch.schemas import (
 from actsearch.store import evaluations, jobs, ranking, trials
 from actsearch.study import prepare
 from actsearch.study.judging.importances import importances, importances_within
-from actsearch_api.dependencies import ServiceSettings, Store, Transaction
+from actsearch_api.dependencies import ServiceSettings, Store
 from actsearch_api.problems import documented
+from actsearch_api.slots import in_transaction
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -73,7 +75,8 @@ class RankingFilter(Schema):
 
 
 @router.post("", status_code=201, responses=documented(400, 413, 415, 422, 503))
-def submit(request: JobRequest, connection: Transaction, settings: ServiceSettings, response: Response) -> Job:
+@in_transaction()
+def submit(request: JobRequest, connection: Connection, settings: ServiceSettings, response: Response) -> Job:
     """Submit a search; it is queued at once, whether or not a worker is up. `notes` say what was guessed."""
     prepared = prepare(request)
     job_id = jobs.create_job(
@@ -90,7 +93,8 @@ def submit(request: JobRequest, connection: Transaction, settings: ServiceSettin
 
 
 @router.get("", responses=documented(422, 503))
-def list_jobs(wanted: Annotated[JobFilter, Query()], connection: Transaction, settings: ServiceSettings) -> Page[Job]:
+@in_transaction()
+def list_jobs(wanted: Annotated[JobFilter, Query()], connection: Connection, settings: ServiceSettings) -> Page[Job]:
     """Jobs, newest first."""
     return jobs.list_jobs(
         connection, settings.stall_timeout, state=wanted.state, limit=wanted.limit, cursor=wanted.cursor
@@ -98,20 +102,23 @@ def list_jobs(wanted: Annotated[JobFilter, Query()], connection: Transaction, se
 
 
 @router.get("/{job_id}", responses=documented(404, 422, 503))
-def get_job(job_id: JobId, connection: Transaction, settings: ServiceSettings) -> Job:
+@in_transaction()
+def get_job(job_id: JobId, connection: Connection, settings: ServiceSettings) -> Job:
     """A job and how far it is."""
     return jobs.get_job(connection, job_id, settings.stall_timeout)
 
 
 @router.post("/{job_id}/cancel", responses=documented(404, 409, 422, 503))
-def cancel(job_id: JobId, connection: Transaction, settings: ServiceSettings) -> Job:
+@in_transaction()
+def cancel(job_id: JobId, connection: Connection, settings: ServiceSettings) -> Job:
     """Cancel a job: what waits ends now, what trains ends at its next rung."""
     jobs.cancel(connection, job_id)
     return jobs.get_job(connection, job_id, settings.stall_timeout)
 
 
 @router.get("/{job_id}/trials", responses=documented(404, 422, 503))
-def list_trials(job_id: JobId, wanted: Annotated[TrialFilter, Query()], connection: Transaction) -> Page[Trial]:
+@in_transaction()
+def list_trials(job_id: JobId, wanted: Annotated[TrialFilter, Query()], connection: Connection) -> Page[Trial]:
     """A job's trials, without their learning curves."""
     return trials.list_trials(
         connection,
@@ -125,14 +132,16 @@ def list_trials(job_id: JobId, wanted: Annotated[TrialFilter, Query()], connecti
 
 
 @router.get("/{job_id}/evaluations", responses=documented(404, 422, 503))
-def list_evaluations(job_id: JobId, wanted: Annotated[PageOf, Query()], connection: Transaction) -> Page[Evaluation]:
+@in_transaction()
+def list_evaluations(job_id: JobId, wanted: Annotated[PageOf, Query()], connection: Connection) -> Page[Evaluation]:
     """What confirmation trains: finalists and baseline on fresh seeds, by seed."""
     return evaluations.list_evaluations(connection, job_id, limit=wanted.limit, cursor=wanted.cursor)
 
 
 @router.get("/{job_id}/ranking", responses=documented(404, 422, 503))
+@in_transaction()
 def rank(
-    job_id: JobId, wanted: Annotated[RankingFilter, Query()], connection: Transaction
+    job_id: JobId, wanted: Annotated[RankingFilter, Query()], connection: Connection
 ) -> TrialRanking | ActivationRanking | FamilyRanking:
     """A job's complete trials, activations or families, best first, with the baseline's place."""
     if wanted.by == "family":
@@ -143,8 +152,9 @@ def rank(
 
 
 @router.get("/{job_id}/importances", responses=documented(404, 422, 503))
+@in_transaction(is_heavy=True)
 def get_importances(
-    job_id: JobId, wanted: Annotated[ImportancesFilter, Query()], connection: Transaction, store: Store
+    job_id: JobId, wanted: Annotated[ImportancesFilter, Query()], connection: Connection, store: Store
 ) -> Importances:
     """How much of the objective's variation each searched parameter explains."""
     jobs.get_state(connection, job_id)

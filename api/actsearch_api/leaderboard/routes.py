@@ -6,12 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import Field
+from sqlalchemy import Connection
 
 from actsearch.schemas import PRINTABLE, Leaderboard, Schema
 from actsearch.store.leaderboard import jobs_of_pair
 from actsearch.study.judging.leaderboard import leaders
-from actsearch_api.dependencies import Transaction
 from actsearch_api.problems import documented
+from actsearch_api.slots import in_transaction
 
 router = APIRouter(prefix="/v1/leaderboard", tags=["leaderboard"])
 
@@ -27,7 +28,8 @@ class LeaderboardFilter(Schema):
 
 
 @router.get("", responses=documented(422, 503))
-def get_leaderboard(wanted: Annotated[LeaderboardFilter, Query()], connection: Transaction) -> Leaderboard:
+@in_transaction()
+def get_leaderboard(wanted: Annotated[LeaderboardFilter, Query()], connection: Connection) -> Leaderboard:
     """Families by what they gained over the baseline in all completed jobs of an architecture and a task."""
     found = jobs_of_pair(connection, wanted.architecture, wanted.task)
     entries = leaders(found.verdicts, found.searches)[: wanted.limit]

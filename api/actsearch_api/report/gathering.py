@@ -19,7 +19,7 @@ FAMILIES = 100
 FEWEST_FOR_IMPORTANCES = 8
 
 
-def gather(engine: Engine, connection: Connection, job_id: UUID, stall_timeout: float) -> Findings:
+def gather(connection: Connection, job_id: UUID, stall_timeout: float) -> Findings:
     """All that a job's report shows.
 
     Raises:
@@ -37,7 +37,7 @@ def gather(engine: Engine, connection: Connection, job_id: UUID, stall_timeout: 
         curves=findings.with_curves(connection, job_id, list(dict.fromkeys([*chosen, *leading, 0]))),
         front=pareto.pareto_front(connection, job_id) if several else None,
         cloud=findings.cloud(connection, job_id) if several else [],
-        importances=_importances(engine, job),
+        importances=_importances(connection.engine, job),
     )
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, get_args
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
+from sqlalchemy import Connection
 
 from actsearch.errors import FieldProblem, InvalidRequest, NotFound
 from actsearch.report import picture, report_page
 from actsearch.schemas import Chart, ReportFormat, Schema
-from actsearch_api.dependencies import ServiceSettings, Transaction
+from actsearch_api.dependencies import ServiceSettings
 from actsearch_api.jobs.routes import JobId
 from actsearch_api.problems import documented
 from actsearch_api.report.gathering import gather
+from actsearch_api.slots import in_transaction
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -35,16 +37,16 @@ class ReportFilter(Schema):
     responses=documented(404, 422, 503)
     | {200: {"description": "the page or the picture", "content": {kind: {} for kind in _KINDS}}},
 )
+@in_transaction(is_heavy=True)
 def get_report(
     job_id: JobId,
     wanted: Annotated[ReportFilter, Query()],
-    request: Request,
-    connection: Transaction,
+    connection: Connection,
     settings: ServiceSettings,
 ) -> Response:
     """A job's report: one self-contained HTML page, or with `format=svg|png` the chart named by `chart`."""
     _check(wanted)
-    found = gather(request.app.state.engine, connection, job_id, settings.stall_timeout)
+    found = gather(connection, job_id, settings.stall_timeout)
     if wanted.format == "html" or wanted.chart is None:
         content: str | bytes | None = report_page(found)
     else:

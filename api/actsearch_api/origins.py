@@ -1,0 +1,80 @@
+"""Which names the service answers to, and that pages of other origins change nothing.
+
+A browser sends requests to this machine for whatever page asks it to. A page whose own name was made to point here (DNS
+rebinding) is told apart by the `Host` header; a form or script of another site by `Origin` and `Sec-Fetch-Site`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from ipaddress import ip_address
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from actsearch_api.problems import problem
+
+_READS = {"GET", "HEAD", "OPTIONS"}
+_OWN_SITE = {"", "same-origin", "none"}
+
+
+class KnownHosts:
+    """ASGI middleware: answers 421 where `Host` names nobody known.
+
+    Args:
+        names: known besides loopback addresses, `localhost` and its subdomains; `*` is all.
+    """
+
+    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
+        self.app, self.names = app, {name.lower() for name in names}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or turn it away."""
+        if scope["type"] == "http" and "*" not in self.names:
+            name = host_name(Headers(scope=scope).get("host", ""))
+            if name not in self.names and not is_loopback(name):
+                detail = (
+                    f"this service does not answer to the name {name!r}; whoever runs it can add the name to "
+                    "ACTSEARCH_ALLOWED_HOSTS"
+                )
+                await problem(421, detail)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+class SameOrigin:
+    """ASGI middleware: answers 403 to whatever is no read and comes from a page of another origin."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or turn it away."""
+        if scope["type"] == "http" and scope["method"] not in _READS:
+            headers = Headers(scope=scope)
+            origin, host = headers.get("origin"), headers.get("host", "").lower()
+            foreign = origin is not None and origin.lower().partition("://")[2] != host
+            if foreign or headers.get("sec-fetch-site", "") not in _OWN_SITE:
+                await problem(403, "pages of other origins may read nothing here and change nothing")(
+                    scope, receive, send
+                )
+                return
+        await self.app(scope, receive, send)
+
+
+def host_name(host: str) -> str:
+    """The name in a `Host` header, without its port, brackets and capitals."""
+    host = host.lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a name is this machine's own, wherever it is said."""
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,122 @@
+"""Many clients at once: none is turned away for nothing, and whether the process lives can be asked beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy import text
+from starlette.testclient import TestClient
+
+from actsearch_api.slots import Busy, Slots
+
+PATIENT = 60.0
+
+
+@pytest.fixture
+def address(app: FastAPI) -> Iterator[str]:
+    """The service behind a real socket."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+def test_a_hundred_readers_of_one_job_are_all_answered(
+    address: str, app: FastAPI, submit: Callable[..., dict[str, Any]]
+) -> None:
+    job = submit()["id"]
+    app.state.slots.patience = PATIENT
+
+    async def read(end: float) -> set[int]:
+        async with httpx.AsyncClient(base_url=address, timeout=PATIENT, verify=False) as http:
+            statuses = set()
+            while time.monotonic() < end:
+                statuses.add((await http.get(f"/v1/jobs/{job}")).status_code)
+            return statuses
+
+    async def all_of_them() -> list[set[int]]:
+        return await asyncio.gather(*(read(time.monotonic() + 2) for _ in range(100)))
+
+    assert asyncio.run(all_of_them()) == [{200}] * 100
+
+
+def test_liveness_waits_for_neither_threads_nor_the_database(
+    address: str, app: FastAPI, submit: Callable[..., dict[str, Any]]
+) -> None:
+    job = submit()["id"]
+    app.state.slots.patience = 0.3
+    with app.state.engine.begin() as connection, httpx.Client(base_url=address, timeout=PATIENT) as http:
+        connection.execute(text("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE"))
+        readers = [threading.Thread(target=httpx.get, args=[f"{address}/v1/jobs/{job}"]) for _ in range(8)]
+        for reader in readers:
+            reader.start()
+        time.sleep(0.2)
+        assert http.get("/healthz").status_code == 200
+        turned_away = http.get(f"/v1/jobs/{job}")
+        assert turned_away.status_code == 503
+        assert int(turned_away.headers["retry-after"]) > 0
+        connection.execute(text("SELECT 1"))
+        connection.rollback()
+        for reader in readers:
+            reader.join()
+        assert http.get(f"/v1/jobs/{job}").status_code == 200
+
+
+def test_what_is_heavy_leaves_slots_to_the_others() -> None:
+    slots = Slots(threads=3, heavy=1, patience=0.2)
+    release = threading.Event()
+
+    async def run() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(slots.run, release.wait)
+            tasks.start_soon(lambda: slots.run(release.wait, is_heavy=True))
+            await anyio.sleep(0.05)
+            with pytest.raises(Busy):
+                await slots.run(lambda: 1, is_heavy=True)
+            assert await slots.run(lambda: 2) == 2
+            release.set()
+        assert await slots.run(lambda: 3, is_heavy=True) == 3
+
+    anyio.run(run)
+
+
+def test_what_fails_or_waits_in_vain_gives_its_slot_back() -> None:
+    slots = Slots(threads=1, heavy=1, patience=0.05)
+
+    async def run() -> None:
+        for is_heavy in (False, True):
+            with pytest.raises(ZeroDivisionError):
+                await slots.run(lambda: 1 / 0, is_heavy=is_heavy)
+        release = threading.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(slots.run, release.wait)
+            await anyio.sleep(0.02)
+            with pytest.raises(Busy):
+                await slots.run(lambda: 1, is_heavy=True)
+            release.set()
+        assert await slots.run(lambda: 4, is_heavy=True) == 4
+
+    anyio.run(run)
+
+
+def test_an_unfinished_change_is_not_kept(http: TestClient, app: FastAPI) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("actsearch.store.jobs.get_job", broken)  # after the job was written
+        assert http.post("/v1/jobs", json={"task": "digits"}).status_code == 500
+    assert http.get("/v1/jobs").json()["items"] == []
