@@ -44,6 +44,7 @@ class Call(Generic[Answer]):
         answer: what the body of a successful answer is.
         query: parameters of the URL; those that are None are left out.
         body: JSON document.
+        keyed: whether the server knows a repetition by its key, and answers as it did first.
     """
 
     method: Literal["GET", "POST"]
@@ -51,6 +52,7 @@ class Call(Generic[Answer]):
     answer: type[Answer]
     query: Mapping[str, Any] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    keyed: bool = False
 
 
 def after(call: Call[Answer], cursor: str) -> Call[Answer]:
@@ -60,7 +62,7 @@ def after(call: Call[Answer], cursor: str) -> Call[Answer]:
 
 def submit_job(document: Mapping[str, Any]) -> Call[Job]:
     """Submit a search."""
-    return Call("POST", "/v1/jobs", Job, body=document)
+    return Call("POST", "/v1/jobs", Job, body=document, keyed=True)
 
 
 def get_job(job_id: UUID | str) -> Call[Job]:

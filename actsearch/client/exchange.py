@@ -49,7 +49,8 @@ Flow = Generator[Send | Pause, Reply, Result]
 def exchange(service: Service, call: Call[Answer]) -> Flow[Answer]:
     """Carry out `call`.
 
-    Connection errors and 429, 502, 503, 504 are tried again; a POST only where it cannot have reached the server.
+    Connection errors and 429, 502, 503, 504 are tried again; a POST without a key only where it cannot have reached the
+    server. One with a key has it at every attempt, and waits where the server is still at work on an earlier one.
 
     Raises:
         ClientError: see `actsearch.client.errors`.
@@ -64,11 +65,11 @@ def exchange(service: Service, call: Call[Answer]) -> Flow[Answer]:
 
 
 def build(service: Service, call: Call[Any]) -> httpx.Request:
-    """The HTTP request of `call`. A POST carries a key by which the server can tell a repetition."""
+    """The HTTP request of `call`."""
     accepted = "*/*" if call.answer is File else "application/json, application/problem+json"
     headers = {"accept": accepted, "user-agent": f"actsearch/{__version__}"}
     content = None
-    if call.method == "POST":
+    if call.keyed:
         headers["idempotency-key"] = str(uuid4())
     if call.body is not None:
         headers["content-type"] = "application/json"
@@ -82,9 +83,12 @@ def _passing(call: Call[Any], reply: Reply) -> bool:
     """Whether the same request may fare better in a moment."""
     if isinstance(reply, _NEVER_SENT):
         return True
-    if call.method == "POST":
+    if call.method == "POST" and not call.keyed:
         return False
-    return isinstance(reply, httpx.TransportError) or (reply is not None and reply.status_code in _PASSING)
+    if reply is None or isinstance(reply, httpx.TransportError):
+        return reply is not None
+    in_progress = call.keyed and reply.status_code == 409 and "retry-after" in reply.headers
+    return reply.status_code in _PASSING or in_progress
 
 
 def _pause(service: Service, attempt: int, reply: Reply) -> Pause:

@@ -182,6 +182,21 @@ class EvaluationRow(Base):
     finished_at: Mapped[datetime | None]
 
 
+class SubmissionRow(Base):
+    """A key under which a client submitted a job: see `submissions`."""
+
+    __tablename__ = "submissions"
+    __table_args__ = (
+        Index("ix_submissions_created_at", "created_at"),
+        Index("ix_submissions_job_id", "job_id"),
+    )
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[str]
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 class EventRow(Base):
     """What happened to a job, in order; append-only."""
 

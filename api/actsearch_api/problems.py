@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from actsearch.errors import IllegalTransition, InvalidRequest, NotFound, StoreError
 from actsearch.schemas import Problem, ProblemField
+from actsearch.store.submissions import SubmissionInProgress
 from actsearch_api.slots import Busy
 
 log = structlog.get_logger()
@@ -46,6 +47,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(NotFound, _not_found)
     app.add_exception_handler(IllegalTransition, lambda _, error: problem(409, str(error)))
+    app.add_exception_handler(SubmissionInProgress, _in_progress)
     app.add_exception_handler(StoreError, lambda _, error: problem(503, str(error)))
     app.add_exception_handler(OperationalError, _database_away)
     app.add_exception_handler(Busy, _busy)
@@ -67,6 +69,10 @@ def _not_found(_: Request, error: Exception) -> JSONResponse:
 def _database_away(_: Request, error: Exception) -> JSONResponse:
     log.error("database unreachable", error=str(error))
     return problem(503, "the database cannot be reached; try again later", headers={"Retry-After": "5"})
+
+
+def _in_progress(_: Request, error: Exception) -> JSONResponse:
+    return problem(409, str(error), headers={"Retry-After": "1"})
 
 
 def _busy(_: Request, error: Exception) -> JSONResponse:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Engine, text
 from starlette.testclient import TestClient
@@ -36,6 +39,19 @@ def http(app: FastAPI) -> Iterator[TestClient]:
     """A client of the service."""
     with TestClient(app, "http://localhost", raise_server_exceptions=False, follow_redirects=False) as client:
         yield client
+
+
+@pytest.fixture
+def address(app: FastAPI) -> Iterator[str]:
+    """The service behind a real socket."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
 
 
 @pytest.fixture

@@ -28,7 +28,8 @@ from actsearch.errors import ClientError
 from actsearch.schemas import Page, WorkerInfo
 
 SERVICE = Service("http://service", retries=3)
-GET, POST = calls.list_workers(), Call("POST", "/v1/jobs", Page[WorkerInfo], body={"task": "digits"})
+GET, POST = calls.list_workers(), Call("POST", "/v1/jobs/1/cancel", Page[WorkerInfo])
+KEYED = Call("POST", "/v1/jobs", Page[WorkerInfo], body={"task": "digits"}, keyed=True)
 EMPTY = {"items": [], "next_cursor": None}
 PROBLEM = {
     "title": "Unprocessable Content",
@@ -87,11 +88,27 @@ def test_a_writing_call_is_sent_again_only_if_it_cannot_have_arrived(refused: li
 
     assert isinstance(result, ServerUnreachable | ServerError)
     assert len(sent) == len(refused) + 1
+    assert all("idempotency-key" not in step.request.headers for step in sent)
+
+
+in_progress = st.just(answer(409, **{"Retry-After": "1"}))
+
+
+@given(st.lists(never_sent | lost_midway | overload | in_progress, max_size=6), st.integers(0, 5))
+def test_a_keyed_call_is_sent_again_like_a_reading_one_with_the_same_key(failures: list[Reply], retries: int) -> None:
+    result, sent, _ = drive(KEYED, [*failures, answer(200)], Service("http://service", retries))
+
+    assert len(sent) == min(len(failures), retries) + 1
+    assert (result == Page[WorkerInfo](items=[])) is (len(failures) <= retries)
     assert len({step.request.headers["idempotency-key"] for step in sent}) == 1
 
 
-def test_two_writing_calls_have_different_keys() -> None:
-    keys = {drive(POST, [answer(200)])[1][0].request.headers["idempotency-key"] for _ in range(2)}
+def test_a_conflict_without_a_time_lasts() -> None:
+    assert len(drive(KEYED, [answer(409, PROBLEM)])[1]) == 1
+
+
+def test_two_keyed_calls_have_different_keys() -> None:
+    keys = {drive(KEYED, [answer(200)])[1][0].request.headers["idempotency-key"] for _ in range(2)}
     assert len(keys) == 2
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import optuna
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import Field
 from sqlalchemy import Connection
 
@@ -25,7 +25,7 @@ from actsearch.schemas import (
     TrialRanking,
     TrialState,
 )
-from actsearch.store import evaluations, jobs, ranking, trials
+from actsearch.store import evaluations, jobs, ranking, submissions, trials
 from actsearch.study import prepare
 from actsearch.study.judging.importances import importances, importances_within
 from actsearch_api.dependencies import ServiceSettings, Store
@@ -35,6 +35,7 @@ from actsearch_api.slots import in_transaction
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 JobId = Annotated[UUID, Path(description="id of the job, as given when it was submitted")]
+Key = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 Limit = Annotated[int, Field(ge=1, le=1000)]
 Cursor = Annotated[str, Field(max_length=1000, description="`next_cursor` of the page before")]
 
@@ -74,12 +75,31 @@ class RankingFilter(Schema):
     limit: Limit = 100
 
 
-@router.post("", status_code=201, responses=documented(400, 413, 415, 422, 503))
+@router.post("", status_code=201, responses=documented(400, 409, 413, 415, 422, 503))
 @in_transaction()
-def submit(request: JobRequest, connection: Connection, settings: ServiceSettings, response: Response) -> Job:
-    """Submit a search; it is queued at once, whether or not a worker is up. `notes` say what was guessed."""
+def submit(
+    request: JobRequest,
+    connection: Connection,
+    settings: ServiceSettings,
+    response: Response,
+    key: Annotated[Key | None, Header(alias=submissions.HEADER)] = None,
+) -> Job:
+    """Submit a search; it is queued at once, whether or not a worker is up. `notes` say what was guessed.
+
+    Sent again with the same `Idempotency-Key` within 24 hours, it answers with the job that it made first.
+    """
+    job_id = submissions.submitted_before(connection, key, request) if key else None
+    if job_id is None:
+        job_id = _created(connection, request)
+        if key:
+            submissions.remember(connection, key, request, job_id)
+    response.headers["Location"] = f"/v1/jobs/{job_id}"
+    return jobs.get_job(connection, job_id, settings.stall_timeout)
+
+
+def _created(connection: Connection, request: JobRequest) -> UUID:
     prepared = prepare(request)
-    job_id = jobs.create_job(
+    return jobs.create_job(
         connection,
         request,
         prepared.objective,
@@ -88,8 +108,6 @@ def submit(request: JobRequest, connection: Connection, settings: ServiceSetting
         further_objectives=prepared.objectives[1:],
         notes=prepared.notes,
     )
-    response.headers["Location"] = f"/v1/jobs/{job_id}"
-    return jobs.get_job(connection, job_id, settings.stall_timeout)
 
 
 @router.get("", responses=documented(422, 503))
