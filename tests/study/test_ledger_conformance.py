@@ -250,6 +250,40 @@ def test_a_search_is_closed_only_when_it_is_over(books: Books) -> None:
     assert list(ledger.claim(9)) == []
 
 
+def _stopped_by(ledger: Ledger) -> str | None:
+    if isinstance(ledger, MemoryLedger):
+        return ledger.stopped_by
+    assert isinstance(ledger, StoreLedger)
+    with ledger.engine.connect() as connection:
+        query = text("SELECT stopped_by FROM jobs WHERE id = :job")
+        found: str | None = connection.execute(query, {"job": ledger.holder.job_id}).scalar_one()
+    return found
+
+
+@pytest.mark.parametrize("begun", [1, 5])
+def test_a_search_with_trials_to_begin_is_not_over(books: Books, begun: int) -> None:
+    ledger = books()
+    _complete(ledger, ledger.claim(begun), [0.5] * begun)
+    ledger.close(JobState.completed)
+    ledger.confirm([], {})
+    assert ledger.remaining().state == JobState.running
+    assert _stopped_by(ledger) is None
+    assert len(ledger.claim(9)) == 6 - begun
+
+
+def test_what_ended_a_search_is_noted_once(books: Books) -> None:
+    whole, short = books(), books(budget={"trials": 6, "target": 0.4})
+    while claims := whole.claim(3):
+        _complete(whole, claims, [0.5] * 3)
+    assert _stopped_by(whole) is None
+    whole.close(JobState.completed)
+    assert _stopped_by(whole) == StopRule.trials
+    _complete(short, short.claim(3), [0.5] * 3)
+    assert list(short.claim(3)) == []
+    short.close(JobState.completed)
+    assert _stopped_by(short) == StopRule.target
+
+
 @pytest.fixture
 def confirming(books: Books) -> tuple[Ledger, Sequence[PlannedArm]]:
     """A ledger whose search is over, with a baseline, a finalist and its twin on two seeds."""
