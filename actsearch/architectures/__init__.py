@@ -23,7 +23,7 @@ from actsearch.architectures.declaration import (
 from actsearch.architectures.description import describe, site_names
 from actsearch.architectures.initialisation import gain_of, initialise
 from actsearch.architectures.lookup import get_architecture
-from actsearch.architectures.resolution import resolve_parameters
+from actsearch.architectures.resolution import complaint, resolve_parameters
 from actsearch.plugins import load_plugins
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Sites",
     "architecture",
     "architectures",
+    "complaint",
     "describe",
     "gain_of",
     "get_architecture",

@@ -31,13 +31,13 @@ def _problems(architecture: Architecture, parameters: Mapping[str, Scalar]) -> I
         if name not in known:
             yield FieldProblem(name, f"{architecture.name} has no parameter {name!r}", tuple(known))
             continue
-        message = _complaint(known[name], value)
+        message = complaint(known[name], value)
         if message:
             yield FieldProblem(name, message, _allowed(known[name]))
 
 
-def _complaint(info: ParameterInfo, value: Scalar) -> str | None:
-    """What is wrong with a value, or None."""
+def complaint(info: ParameterInfo, value: Scalar) -> str | None:
+    """What is wrong with a value of a parameter, as it would be trained with; None if nothing is."""
     if info.type == "choice":
         fits = any(type(value) is type(choice) and value == choice for choice in info.choices or ())
         return None if fits else f"{value!r} is not among the choices"

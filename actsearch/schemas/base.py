@@ -7,7 +7,8 @@ from typing import Annotated, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Scalar = bool | int | Number | str
+Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+Scalar = bool | Whole | Number | str
 TaskValue = Scalar | list[str]
 """What a parameter of a task may be: lists name columns, words."""
 PRINTABLE = r"^[^\x00-\x1f]*$"

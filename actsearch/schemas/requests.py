@@ -42,6 +42,10 @@ class Range(Schema):
         return self
 
 
+MOST_PARAMETERS = 100
+"""Entries of a list or mapping of names, of which there are fewer."""
+
+
 class Choices(Schema):
     """A searched set of values."""
 
@@ -91,7 +95,7 @@ class ActivationSpec(Schema):
     """
 
     family: Annotated[str, Field(min_length=1, max_length=100)]
-    parameters: dict[str, Number] = Field(default_factory=dict)
+    parameters: dict[str, Number] = Field(default_factory=dict, max_length=MOST_PARAMETERS)
     learned: Literal["fixed", "scalar", "channel"] | None = None
     expression: Formula | None = None
 
@@ -119,11 +123,11 @@ class FamilyChoice(Schema):
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    parameters: dict[str, Hyperparameter] = Field(default_factory=dict)
+    parameters: dict[str, Hyperparameter] = Field(default_factory=dict, max_length=MOST_PARAMETERS)
     learned: Literal["fixed", "scalar", "channel"] | None = None
     expression: Formula | None = None
     depth: int | None = None
-    operators: list[str] | None = None
+    operators: Annotated[list[str], Field(max_length=MOST_PARAMETERS)] | None = None
 
 
 class FamilyTags(Schema):
@@ -136,7 +140,7 @@ class FamilyTags(Schema):
         since: only families published in this year or later (`FamilyInfo.year`); the classical ones are left out.
     """
 
-    tags: list[str] = Field(default_factory=list)
+    tags: list[str] = Field(default_factory=list, max_length=MOST_PARAMETERS)
     since: Annotated[int, Field(ge=1900, le=2100)] | None = None
 
     @model_validator(mode="before")
@@ -197,11 +201,12 @@ class SearchSpace(Schema):
     """
 
     families: Annotated[
-        Annotated[Literal["all"], Tag("word")] | Annotated[list[Families], Field(min_length=1), Tag("list")],
+        Annotated[Literal["all"], Tag("word")]
+        | Annotated[list[Families], Field(min_length=1, max_length=1000), Tag("list")],
         Discriminator(_list_kind),
     ] = "all"
     placement: Placement = Placement.network
-    architecture: dict[str, Searched] = Field(default_factory=dict)
+    architecture: dict[str, Searched] = Field(default_factory=dict, max_length=MOST_PARAMETERS)
     training: dict[SearchedTraining, Searched] = Field(default_factory=dict)
     constraints: Constraints = Constraints()
 
@@ -210,14 +215,14 @@ class Named(Schema):
     """Something chosen by name, with parameters."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    parameters: dict[str, Scalar] = Field(default_factory=dict)
+    parameters: dict[str, Scalar] = Field(default_factory=dict, max_length=MOST_PARAMETERS)
 
 
 class TaskChoice(Schema):
     """A task chosen by name, with parameters; those of own data may be lists of columns or words (docs/own-data.md)."""
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    parameters: dict[str, TaskValue] = Field(default_factory=dict)
+    parameters: dict[str, TaskValue] = Field(default_factory=dict, max_length=MOST_PARAMETERS)
 
 
 def _task_choice(value: object) -> object:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from actsearch_api.problems import problem
 
 _WITH_BODY = {"POST", "PUT", "PATCH"}
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class BodyGuard:
@@ -30,6 +34,10 @@ class BodyGuard:
         if body is None:
             detail = f"the body is larger than {self.limit} bytes"
             await problem(413, detail, headers={"Connection": "close"})(scope, receive, send)
+        elif _has_half_characters(body):
+            await problem(400, "the body holds half a character (a lone surrogate, \\ud800 to \\udfff)")(
+                scope, receive, send
+            )
         elif (body or kind) and not _is_json(kind or ""):  # an empty form, too: any page can send one
             await problem(415, "send JSON, with Content-Type: application/json")(scope, receive, send)
         else:
@@ -46,6 +54,19 @@ class BodyGuard:
             parts.append(part)
             more = message.get("more_body", False)
         return b"".join(parts)
+
+
+def _has_half_characters(body: bytes) -> bool:
+    """Whether a text in a JSON body cannot be written down: such a text fits no database and no answer."""
+    if not _SURROGATE.search(body):
+        return False
+    try:
+        json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    except ValueError:  # not JSON, which the application says
+        return False
+    return False
 
 
 def _is_json(content_type: str) -> bool:

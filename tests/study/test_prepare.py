@@ -75,7 +75,7 @@ def _spline(**parameters: Any) -> dict[str, Any]:
         ({"space": {"architecture": {"width": {"low": 0, "high": 8}}}}, "space.architecture.width.low", None),
         ({"space": {"architecture": {"width": {"low": 8, "high": 9.5}}}}, "space.architecture.width", None),
         ({"space": {"architecture": {"norm": {"low": 0, "high": 1}}}}, "space.architecture.norm", "batch"),
-        ({"space": {"architecture": {"norm": {"choices": ["bach"]}}}}, "space.architecture.norm.choices", "batch"),
+        ({"space": {"architecture": {"norm": {"choices": ["bach"]}}}}, "space.architecture.norm.choices.0", "batch"),
         ({"architecture": {"name": "mlp", "parameters": {"depth": 0}}}, "architecture.parameters.depth", None),
         ({"task": "breast_cancer", "architecture": "convnet"}, "architecture.name", "mlp"),
         ({"objective": {"metric": "acuracy"}}, "objective.metric", "accuracy"),

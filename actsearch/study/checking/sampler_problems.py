@@ -15,7 +15,12 @@ from actsearch.schemas import ActivationSpec, JobRequest, Scalar
 from actsearch.schemas.samplers import samplers_that
 from actsearch.space import FamilySpace, Space, with_baseline
 
-_COUNTED = 100_000
+_COUNTED = 100
+"""Networks whose groups are counted: each is built for that, without memory, in some milliseconds."""
+
+MOST_VALUES = 1000
+"""Values that a parameter may have for a sampler that tries them all: it lists them at every proposal."""
+
 _FITS_ANY_SPACE = samplers_that(lambda sampler: not (sampler.exhaustive or sampler.needs_numbers))
 
 
@@ -50,18 +55,24 @@ def _cut(dist: BaseDistribution, points: int) -> BaseDistribution:
     return dist
 
 
-def count_points(space: Space) -> int:
-    """How many different trials a discrete space has; from 100,000 on, a rough lower bound.
+def count_points(space: Space, most: int = 10**9) -> int:
+    """How many different trials a discrete space has, or a lower bound: from `most` on, or with very many networks.
 
     Raises:
         ValueError: a parameter is continuous.
     """
     activations = sum(prod(map(_values, family.searched.values())) for family in space.families.values())
-    per_network = [
-        activations ** len(space.groups if space.groups_in is None else space.groups_in(dict(chosen)))
-        for chosen in itertools.islice(_combinations(space.architecture), _COUNTED)
-    ]
-    return int(prod(map(_values, space.training.values())) * sum(per_network))
+    others, networks = prod(map(_values, space.training.values())), prod(map(_values, space.architecture.values()))
+    if space.groups_in is None:
+        return int(others * networks * activations ** len(space.groups))
+    found = others * networks * activations  # every network has a group at least
+    if found >= most or networks > _COUNTED:
+        return int(found)
+    for chosen in _combinations(space.architecture):
+        found += others * (activations ** len(space.groups_in(dict(chosen))) - activations)
+        if found >= most:
+            break
+    return int(found)
 
 
 def _combinations(distributions: Mapping[str, BaseDistribution]) -> Iterator[Sequence[tuple[str, Scalar]]]:
@@ -79,9 +90,14 @@ def _all(dist: BaseDistribution) -> Sequence[Scalar]:
 
 
 def _values(dist: BaseDistribution) -> int:
+    """How many values a distribution has, without making them."""
+    if isinstance(dist, CategoricalDistribution):
+        return len(dist.choices)
+    if isinstance(dist, IntDistribution):
+        return (dist.high - dist.low) // dist.step + 1
     if isinstance(dist, FloatDistribution) and dist.step is not None:
         return round((dist.high - dist.low) / dist.step) + 1  # Optuna rounds `high` down to a step
-    return len(_all(dist))
+    raise ValueError(f"{dist!r} is continuous")
 
 
 def _named(space: Space) -> dict[str, BaseDistribution]:
@@ -106,8 +122,16 @@ def sampler_problems(request: JobRequest, space: Space) -> Iterator[FieldProblem
     if continuous:
         message = f"{name} tries every combination, but {', '.join(continuous)} are continuous; give steps or choices"
         yield FieldProblem("sampler.name", f"{message}, or use grid", ("grid",))
-    elif count_points(space) < request.budget.trials:
-        message = f"the space has only {count_points(space)} different trials (the baseline is one); ask for no more"
+        return
+    long = {n: _values(d) for n, d in _named(space).items() if _values(d) > MOST_VALUES}
+    for n, values in long.items():
+        message = f"{n} has {values} values, and {name} tries at most {MOST_VALUES} of one parameter"
+        yield FieldProblem("sampler.name", f"{message}; give it a larger step, or choices", _FITS_ANY_SPACE)
+    if long:
+        return
+    points = count_points(space, request.budget.trials)
+    if points < request.budget.trials:
+        message = f"the space has only {points} different trials (the baseline is one); ask for no more"
         yield FieldProblem("budget.trials", message)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from actsearch.activations import GRAMMAR, Family, expression_family, families
-from actsearch.architectures import Architecture
+from actsearch.architectures import Architecture, complaint
 from actsearch.errors import FieldProblem
 from actsearch.schemas import Choices, FamilyChoice, FamilyTags, JobRequest, ParameterInfo, Range, Scalar
 from actsearch.space import choice_label, chosen_families
@@ -38,6 +38,7 @@ def space_problems(request: JobRequest, architecture: Architecture) -> Iterator[
         yield from _architecture_problems(f"space.architecture.{name}", name, searched, declared)
     for name, searched in request.space.training.items():
         low, high = _TRAINING_LIMITS[name]
+        yield from _number_problems(f"space.training.{name}", name, searched)
         yield from _limit_problems(f"space.training.{name}", searched, low, high, open_low=name in _ABOVE_ZERO)
         if name == "momentum" and request.training.optimizer != "sgd":
             yield FieldProblem("space.training.momentum", "only sgd has momentum; set training.optimizer to sgd")
@@ -75,8 +76,7 @@ def _family_problems(field: str, choice: FamilyChoice) -> Iterator[FieldProblem]
             yield FieldProblem(f"{field}.parameters.{name}", message, tuple(declared))
             continue
         parameter = declared[name]
-        if isinstance(wanted, Choices) and any(isinstance(value, str | bool) for value in wanted.choices):
-            yield FieldProblem(f"{field}.parameters.{name}.choices", f"{name} is a number; give numbers")
+        yield from _number_problems(f"{field}.parameters.{name}", name, wanted)
         yield from _limit_problems(f"{field}.parameters.{name}", wanted, parameter.low, parameter.high)
         if parameter.whole:
             yield from _whole_problems(f"{field}.parameters.{name}", name, wanted)
@@ -84,6 +84,11 @@ def _family_problems(field: str, choice: FamilyChoice) -> Iterator[FieldProblem]
             yield from _need_problems(f"{field}.parameters.{name}", name, choice, family)
     if choice.learned in ("scalar", "channel") and "learnable" not in family.tags:
         yield FieldProblem(f"{field}.learned", f"{choice.name} has no parameter that can be learned", ("fixed",))
+
+
+def _number_problems(field: str, name: str, wanted: Range | Choices | float) -> Iterator[FieldProblem]:
+    if isinstance(wanted, Choices) and any(isinstance(value, str | bool) for value in wanted.choices):
+        yield FieldProblem(f"{field}.choices", f"{name} is a number; give numbers")
 
 
 def _architecture_problems(
@@ -98,12 +103,12 @@ def _architecture_problems(
             field, f"{name} is not a number; give choices", tuple(map(str, info.choices or (True, False)))
         )
         return
-    if info.choices is not None and isinstance(searched, Choices):
-        wrong = [c for c in searched.choices if c not in info.choices]
-        if wrong:
-            yield FieldProblem(f"{field}.choices", f"not allowed: {wrong}", tuple(map(str, info.choices)))
+    if isinstance(searched, Choices):
+        for place, value in enumerate(searched.choices):
+            if message := complaint(info, value):
+                yield FieldProblem(f"{field}.choices.{place}", message, tuple(map(str, info.choices or ())))
         return
-    if info.type == "int" and isinstance(searched, Range):
+    if info.type == "int":
         yield from _whole_problems(field, name, searched)
     yield from _limit_problems(field, searched, info.low, info.high)
 
