@@ -21,6 +21,12 @@ from actsearch.training.footprint import free_bytes, trial_bytes
 DIGITS = InputSpec("image", (1, 8, 8), 10)
 
 
+@pytest.fixture(autouse=True)
+def _products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a processor where MKL multiplies stacks: which it is here is the machine's affair."""
+    monkeypatch.setattr("actsearch.training.size.multiplies_by_openblas", lambda: False)
+
+
 def size(
     width: int, limit: int = 1000, device: str = "cpu", precision: Precision = "float32", **parameters: Any
 ) -> int:
@@ -32,6 +38,13 @@ def test_small_networks_are_stacked_and_large_ones_are_not() -> None:
     assert size(32) == size(64) == 64
     assert size(128) == size(512) == 1
     assert size(512, device="cuda:0") > 1
+
+
+def test_where_openblas_multiplies_larger_networks_are_stacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actsearch.training.size.multiplies_by_openblas", lambda: True)
+    assert size(128) == 64
+    assert 1 < size(256) == 2**23 // 150_794 < 64
+    assert size(128, norm="layer") == 1
 
 
 def test_in_bfloat16_larger_networks_are_stacked() -> None:
