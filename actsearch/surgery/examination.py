@@ -16,9 +16,9 @@ from torch.utils import _pytree as pytree
 
 from actsearch.surgery.copying import copied
 from actsearch.surgery.places import Found, find
-from actsearch.surgery.positions import End
+from actsearch.surgery.positions import COMPARISONS, End
 from actsearch.surgery.probes import Probe
-from actsearch.surgery.recording import Recorder, Step, ancestors, hookable_parts, leaves
+from actsearch.surgery.recording import Recorder, Step, hookable_parts, is_behind_weights, leaves
 from actsearch.surgery.tracing import Call, tensors
 
 
@@ -94,7 +94,7 @@ def examine(module: nn.Module, inputs: Any) -> Examined:
         paths = [place.path for place in found.places if place.path not in impossible]
         impossible |= _not_always(module, probed, call, counts, paths)
         hosts = {place.host for place in found.places if place.host is not None}
-        hosts |= {path for path, traced in found.traced.items() if traced.is_changed}
+        hosts |= {path for path, traced in found.traced.items() if traced.is_changed or traced.unread}
         left = found.left | _remaining(recorded, found)
         return Examined(calls, untouched, impossible, ends, left, frozenset(hosts))
 
@@ -262,7 +262,7 @@ _NONLINEAR = frozenset({
     "clamp", "clamp_min", "clamp_max", "relu6", "selu", "celu", "glu", "maximum", "minimum",
     "_transformer_encoder_layer_fwd", "_addmm_activation", "mkldnn_linear_pointwise",
 })  # fmt: skip
-_COMPARISONS = frozenset({"gt", "ge", "lt", "le"})
+_NORMS = frozenset({"linalg_vector_norm", "norm"})
 
 
 def _remaining(steps: list[Step], found: Found) -> dict[str, str]:
@@ -271,13 +271,13 @@ def _remaining(steps: list[Step], found: Found) -> dict[str, str]:
     for step in steps:
         reason = found.left.get(step.module, "")
         known = step.name in reason or "kernel" in reason
-        if step.name not in _NONLINEAR | _COMPARISONS or step.kind != "signal" or known or not _is_behind_weights(step):
+        if step.name.startswith("clamp") and any(before.name in _NORMS for before in step.inputs):
+            continue  # keeps a quotient finite
+        if step.name in COMPARISONS and f"{step.module}.comparison".lstrip(".") in found.left:
+            continue
+        if step.name not in _NONLINEAR | COMPARISONS or step.kind != "signal" or known or not is_behind_weights(step):
             continue
         path = f"{step.module}.{step.name}" if step.module else step.name
-        what = "a comparison of values" if step.name in _COMPARISONS else step.name
+        what = "a comparison of values" if step.name in COMPARISONS else step.name
         left[path] = f"{what} is computed here, where it cannot be told apart; make it a module of its own"
     return left
-
-
-def _is_behind_weights(step: Step) -> bool:
-    return any(before.kind == "weight" for before in ancestors(step))

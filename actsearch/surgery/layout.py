@@ -7,7 +7,18 @@ from typing import Any
 
 from torch import Tensor, fx, jit, nn
 
-from actsearch.surgery.positions import EMPTY, LOGARITHMS, NOISE, PACKING, PRODUCTS, QUOTIENTS, End, Role, ends
+from actsearch.surgery.positions import (
+    COMPARISONS,
+    EMPTY,
+    LOGARITHMS,
+    NOISE,
+    PACKING,
+    PRODUCTS,
+    QUOTIENTS,
+    End,
+    Role,
+    ends,
+)
 
 ENCODERS = (nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 """Parts of torch that have an activation between two linear layers of theirs."""
@@ -23,7 +34,7 @@ class Layout:
     """
 
     def __init__(self, network: nn.Module, graphs: Mapping[str, fx.Graph], activations: Collection[nn.Module]) -> None:
-        self._paths = dict(network.named_modules())
+        self._network, self._paths = network, dict(network.named_modules())
         self._activations = activations
         self._graphs = {**{p: g for p, m in self._paths.items() if (g := _chain(m)) is not None}, **graphs}
         self._calls: dict[nn.Module, list[tuple[str, fx.Node]]] = {}
@@ -39,7 +50,39 @@ class Layout:
     def of_place(self, path: str, module: nn.Module) -> set[End]:
         """What becomes of the value of an activation module at its first call by this path."""
         calls = self._at.get(path, [])[:1]
-        return {end for call in calls for end in self.of_node(*call)} if calls else set(self._ends[module])
+        return {end for call in calls for end in self.of_call(*call)} if calls else set(self._ends[module])
+
+    def of_call(self, path: str, node: fx.Node) -> set[End]:
+        """`of_node`, and whether its value is made of the network's inputs by nothing that is trained."""
+        found = self.of_node(path, node)
+        is_trained = any(self._is_trained(path, before) for before in node.all_input_nodes)
+        return found if is_trained else {*found, "raw"}
+
+    def compares(self, path: str) -> bool:
+        """Whether the `forward` at `path` compares hidden values, as a rectifier may be written: `x * (x > 0)`."""
+        return any(
+            name_of(node) in COMPARISONS and self._kinds[path][node] == "signal" and self._is_trained(path, node)
+            for node in self._graphs[path].nodes
+        )
+
+    def _is_trained(self, path: str, node: fx.Node, asked: frozenset[tuple[str, fx.Node]] = frozenset()) -> bool:
+        """Whether something trained has a part in a node's value, or may have."""
+        if (path, node) in asked:
+            return False
+        asked = asked | {(path, node)}
+        if node.op == "get_attr":
+            return _is_weight(self._paths[path], str(node.target))
+        if node.op == "call_module" and any(True for _ in self._part(path, node).parameters()):
+            return True
+        if node.op == "placeholder":
+            host = self._paths[path]
+            calls = self._calls.get(host, [])
+            if host is self._network:
+                return False
+            return not calls or any(
+                self._is_trained(at, before, asked) for at, call in calls for before in call.all_input_nodes
+            )
+        return any(self._is_trained(path, before, asked) for before in node.all_input_nodes)
 
     def of_node(self, path: str, node: fx.Node) -> set[End]:
         """What becomes of the value of a node in the graph of the `forward` at `path`."""

@@ -81,11 +81,18 @@ def find(
         else:
             _add_attributes(found, path, host)
     absorbed = {_join(path, name) for path, traced in found.traced.items() for name in traced.absorbed}
+    unread = {_join(path, name) for path, traced in found.traced.items() for name in traced.unread}
     for old, homes in _homes(root, activations).items():
+        if lost := sorted(path for path, _, _ in homes if path in unread):
+            found.left[lost[0]] = f"{_one_line(old)}: changes its input in place, and that is used; {_USE_RESULT}"
+            continue
         for one in [homes] if _has_weights(old) else [[home] for home in homes]:
             if one[0][0] not in absorbed:
                 _add_module(found, old, one, layout)
     return found
+
+
+_USE_RESULT = "use what it returns instead"
 
 
 def _trace(found: Found, path: str, host: nn.Module, activations: set[nn.Module], call: Call | None) -> None:
@@ -154,14 +161,23 @@ def _leave_kernel(host: nn.Module) -> None:
 def _add_calls(found: Found, path: str, host: nn.Module, layout: Layout) -> None:
     """Activations that a module's `forward` calculates or calls again."""
     traced = found.traced[path]
-    ends = [frozenset(layout.of_node(path, region.result)) for region in traced.regions]
-    again = [frozenset(layout.of_node(path, traced.further_use(index))) for index in range(len(traced.uses))]
+    if layout.compares(path):
+        found.left[_join(path, "comparison")] = (
+            "a comparison of values is computed here, where it cannot be told apart; make it a module of its own"
+        )
+    ends = [frozenset(layout.of_call(path, region.result)) for region in traced.regions]
+    again = [frozenset(layout.of_call(path, traced.further_use(index))) for index in range(len(traced.uses))]
     for name in traced.side_effects:
         found.left[_join(path, name)] = "changes a part of a tensor in place; assign its result to replace it"
+    by_hand = {(region.source, region.old) for region in traced.regions if region.is_cut_off}  # written twice, maybe
     for index, region in enumerate(traced.regions):
         name = _free_name(host, f"{region.stem}_call{index + 1}")
         put = _puts_call(host, traced.replace, index, name)
         function = region.function
+        if (region.source, region.old) in by_hand:
+            reason = "its gradient is made by hand, with `detach`; make it a module of its own to replace it"
+            found.left[_join(path, name)] = f"{region.old}: {reason}"
+            continue
         found.places.append(Place(_join(path, name), region.old, region.gate, function, put, path, ends[index]))
     for index, (part, number) in enumerate(traced.uses):
         old = host.get_submodule(part)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Literal, TypeVar
 
-End = Literal["output", "product", "scale", "hidden", "unknown"]
+End = Literal["output", "product", "scale", "hidden", "unknown", "raw"]
 """What becomes of a value: it is (part of) the network's output, multiplied with another signal, divides something or
-spreads noise, goes into a part that is trained or together with other signals, or cannot be followed."""
+spreads noise, goes into a part that is trained or together with other signals, or cannot be followed. And whence it
+comes: `raw` is made of the network's inputs by nothing that is trained."""
 
 Role = End | Literal["pass"]
 
@@ -49,6 +50,8 @@ def reason_to_stay(found: Collection[End], *, gate: bool) -> str | None:
         found: see `ends`.
         gate: whether its values stay in [0, 1] or above zero.
     """
+    if "raw" in found:
+        return "prepares the inputs: nothing trained stands between them and it"
     if "output" in found:
         return "squashes the output: nothing trained stands between it and what the network returns"
     if "scale" in found:
@@ -61,6 +64,7 @@ def reason_to_stay(found: Collection[End], *, gate: bool) -> str | None:
 PRODUCTS = frozenset({
     "mul", "multiply", "addcmul", "lerp", "matmul", "mm", "bmm", "mv", "dot", "einsum", "addmm", "baddbmm",
 })  # fmt: skip
+COMPARISONS = frozenset({"gt", "ge", "lt", "le", "greater", "less"})
 QUOTIENTS = frozenset({"div", "truediv", "true_divide", "divide"})
 LOGARITHMS = frozenset({"log", "log2", "log10", "log1p", "rsqrt", "reciprocal"})
 PACKING = frozenset({

@@ -94,10 +94,13 @@ class Recorder(TorchDispatchMode):
             if id(value) in self._given:
                 self._of(value).users.append(out)
         found: dict[str, set[End]] = {}
+        trained: set[str] = set()
         for step in self.steps:
             if step.place and not _is_of_one_weight(step):
                 found.setdefault(step.place, set()).update(ends(step, lambda s: s.users, _role_before(out)))
-        return {path: frozenset(each) for path, each in found.items()}
+                if is_behind_weights(step):
+                    trained.add(step.place)
+        return {path: frozenset(each if path in trained else {*each, "raw"}) for path, each in found.items()}
 
     def matters(self, outputs: Any) -> set[str]:
         """The places whose values have a part in the outputs."""
@@ -161,6 +164,11 @@ def ancestors(step: Step) -> set[Step]:
         seen.update(new)
         waiting += new
     return seen
+
+
+def is_behind_weights(step: Step) -> bool:
+    """Whether something trained had a part in a value."""
+    return any(before.kind == "weight" for before in ancestors(step))
 
 
 def _is_of_one_weight(step: Step) -> bool:

@@ -72,6 +72,11 @@ class Region:
     gate: bool
     function: nn.Module
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether its gradient is made by hand, as in `x + (round(x) - x).detach()`."""
+        return any(user.op == "call_method" and user.target == "detach" for node in self.nodes for user in node.users)
+
 
 def regions(graph: fx.Graph, host: nn.Module, activations: set[nn.Module]) -> list[Region]:
     """The activations in a graph, in order; calls of activation modules only as a part of something larger."""

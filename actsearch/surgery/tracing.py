@@ -77,6 +77,7 @@ class Traced:
     Attributes:
         regions: activations that are calculated in it, in order.
         uses: calls of activation parts after the first of each: name of the part, and which use of it.
+        unread: names of activation parts that change their input and whose result nobody uses.
 
     Raises:
         NotTraceable: where fx gives up, or where the modes call different activations.
@@ -88,6 +89,7 @@ class Traced:
         (training, counts), (evaluation, also) = (_graph(module, self._arguments, mode) for mode in (True, False))
         self._graphs = [training] if str(training) == str(evaluation) else [training, evaluation]
         self.is_changed = False
+        self._replaced: dict[fx.Node, fx.Node] = {}  # results of regions, by which others may begin
         for graph in self._graphs:
             self._release_inputs(graph)
         found = [regions(graph, module, activations) for graph in self._graphs]
@@ -104,6 +106,11 @@ class Traced:
         self.side_effects = [
             operation(n) for n in self.graph.nodes if changes_input(n) and not n.users and operation(n) in METHODS
         ]
+        self.unread = {
+            str(node.target)
+            for node in self.graph.nodes
+            if node.op == "call_module" and not node.users and self._is_inplace(str(node.target))
+        }
         self._used_at = [[each[i][0] for each in uses] for i in range(len(self.uses))]
         if (counts or also) and (self.regions or self.uses or self.is_changed):
             raise NotTraceable("its forward changes its buffers")
@@ -117,9 +124,11 @@ class Traced:
         """Call the part of this name in place of the activation number `index` of `regions`."""
         for region in self._regions[index]:
             graph, result = region.result.graph, region.result
+            source = self._replaced.get(region.source, region.source)
             with graph.inserting_after(result):
-                after = graph.call_module(part, (region.source,))
+                after = graph.call_module(part, (source,))
             result.replace_all_uses_with(after)
+            self._replaced[result] = after
             self.is_changed = True
             for node in reversed(region.nodes):
                 if not node.users:

@@ -351,7 +351,7 @@ class Halved(Base):
 
 
 @pytest.mark.parametrize(
-    ("model", "told"), [(Compared(), "gt"), (Masked(), "lt"), (Larger(), "maximum"), (Halved(), "glu")]
+    ("model", "told"), [(Compared(), "comparison"), (Masked(), "lt"), (Larger(), "maximum"), (Halved(), "glu")]
 )
 def test_activations_in_other_words_are_told(model: nn.Module, told: str) -> None:
     found = swap_activations(model, "gelu", inputs=torch.randn(4, 6))
@@ -382,3 +382,132 @@ def test_the_source_is_that_of_the_class_and_no_namesake() -> None:
         kind.__qualname__ = "Namesake"  # as in a notebook, where a cell was run twice
     assert "relu" in swap_activations(nn.Sequential(first, nn.Linear(6, 2)), "gelu").left["0"]
     assert swap_activations(nn.Sequential(second, nn.Linear(6, 2)), "gelu").left == {}
+
+
+class Hidden(nn.Module):
+    """Two linear layers with whatever a subclass puts before or between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last, self.act = nn.Linear(4, 8), nn.Linear(8, 3), nn.ReLU()
+        self.inplace = nn.ReLU(inplace=True)
+
+    def prepare(self, x: Tensor) -> Tensor:
+        return x
+
+    def between(self, x: Tensor) -> Tensor:
+        return self.act(x)  # type: ignore[no-any-return]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.between(self.first(self.prepare(x))))  # type: ignore[no-any-return]
+
+
+def network(**methods: Any) -> nn.Module:
+    return type("Own", (Hidden,), methods)()  # type: ignore[no-any-return]
+
+
+SAMPLES = pytest.mark.parametrize("samples", [None, torch.randn(5, 4)], ids=["read", "run"])
+
+
+@SAMPLES
+@pytest.mark.parametrize(
+    "prepare",
+    [
+        lambda _, x: x.clamp(-3, 3),
+        lambda _, x: torch.sign(x) * torch.log1p(x.abs()),
+        lambda _, x: torch.tanh((x - 1) / 2),
+        lambda _, x: F.relu(x),
+        lambda self, x: self.inplace(x.clone()),
+    ],
+    ids=["clamp", "log", "tanh", "relu", "module"],
+)
+def test_what_prepares_the_inputs_stays_unless_named(prepare: Any, samples: Tensor | None) -> None:
+    module = network(prepare=prepare)
+    found = swap_activations(module, "sine", inputs=samples)
+    (place,) = (path for path, reason in found.left.items() if "prepares the inputs" in reason)
+    assert "act" in found.replaced
+    assert place not in found.replaced
+    named = swap_activations(module, "sine", inputs=samples, sites=[place])
+    assert list(named.replaced) == [place]
+    x = torch.randn(7, 4)
+    torch.testing.assert_close(
+        found.module(x),
+        module.last(torch.sin(module.first(module.prepare(x)))),  # type: ignore[operator]
+    )
+
+
+@SAMPLES
+def test_an_activation_in_a_part_that_is_called_first_on_inputs_and_then_inside_is_hidden(
+    samples: Tensor | None,
+) -> None:
+    shared = nn.Sequential(nn.PReLU())
+    module = nn.Sequential(shared, nn.Linear(4, 4), shared, nn.Linear(4, 2))
+    assert list(swap_activations(module, "sine", inputs=samples).replaced) == ["0.0"]
+
+
+@SAMPLES
+@pytest.mark.parametrize(
+    "between",
+    [
+        lambda _, x: x + (x.clamp(-1, 1) - x).detach(),
+        lambda _, x: x + (torch.sign(x) * x - x).detach(),
+        lambda _, x: x * ((x > 0).float().detach() + torch.sigmoid(x) - torch.sigmoid(x).detach()),
+    ],
+)
+def test_gradients_made_by_hand_stay(between: Any, samples: Tensor | None) -> None:
+    module = network(between=between)
+    found = swap_activations(module, "sine", inputs=samples)
+    assert not [path for path in found.replaced if "call" in path]
+    assert any("gradient is made by hand" in reason for reason in found.left.values())
+    x = torch.randn(7, 4)
+    ours, theirs = (torch.autograd.grad(one(x).sum(), one.first.weight)[0] for one in (found.module, module))
+    torch.testing.assert_close(ours, theirs)
+
+
+@SAMPLES
+def test_an_activation_before_a_gradient_made_by_hand_is_replaced(samples: Tensor | None) -> None:
+    def between(_: Any, x: Tensor) -> Tensor:
+        y = torch.tanh(x)
+        return y + (torch.sign(y) - y).detach()
+
+    module = network(between=between)
+    found = swap_activations(module, "sine", inputs=samples)
+    assert "torch.tanh" in found.replaced.values()
+    x = torch.randn(7, 4)
+    y = torch.sin(module.first(x))  # type: ignore[operator]
+    torch.testing.assert_close(found.module(x), module.last(torch.sign(y)))  # type: ignore[operator]
+
+
+@SAMPLES
+def test_what_changes_a_view_in_place_stays(samples: Tensor | None) -> None:
+    def between(self: Any, x: Tensor) -> Tensor:
+        self.inplace(x.view(-1))
+        return x
+
+    module = network(between=between)
+    found = swap_activations(module, "sine", inputs=samples)
+    assert "use what it returns" in found.left["inplace"]
+    assert "inplace" not in found.replaced
+    x = torch.randn(7, 4)
+    torch.testing.assert_close(found.module(x), module(x))
+
+
+@SAMPLES
+@pytest.mark.parametrize(
+    "between", [lambda _, x: x * (x > 0), lambda _, x: torch.where(x.gt(0), x, torch.zeros_like(x))]
+)
+def test_rectifiers_written_as_comparisons_are_told(between: Any, samples: Tensor | None) -> None:
+    left = swap_activations(network(between=between), "sine", inputs=samples).left
+    assert len([reason for reason in left.values() if "a comparison of values" in reason]) == 1
+
+
+@SAMPLES
+def test_masks_made_of_inputs_are_no_comparisons_of_values(samples: Tensor | None) -> None:
+    module = network(prepare=lambda _, x: x * (x > -1))
+    assert not [r for r in swap_activations(module, "sine", inputs=samples).left.values() if "comparison" in r]
+
+
+def test_a_norm_hides_no_activation() -> None:
+    module = nn.Sequential(network(), type("Unit", (nn.Module,), {"forward": lambda _, x: F.normalize(x, dim=-1)})())
+    left = swap_activations(module, "sine", inputs=torch.randn(5, 4)).left
+    assert not [path for path in left if "clamp" in path]

@@ -33,7 +33,8 @@ class Calls(nn.Module):
         self.last = nn.Linear(5, 5)
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        y = self.act(self.norm(self.layer(x)))
+        x = self.layer(x)
+        y = self.act(self.norm(x))
         y = F.dropout(y, 0.5, training=self.training) + torch.relu(x)
         y = y + F.relu(input=x) + x.relu() + self.function(x) + self.helper(x)
         if bias is not None:
@@ -176,10 +177,9 @@ def test_weights_device_and_type_are_kept_and_the_original_too() -> None:
 
 def test_each_use_of_a_module_without_weights_is_a_place_of_its_own() -> None:
     relu, prelu = nn.ReLU(), nn.PReLU()
-    twice, tied = nn.Sequential(relu, nn.Linear(5, 5), relu), nn.Sequential(prelu, nn.Linear(5, 5), prelu)
-    twice, tied = nn.Sequential(*twice, nn.Linear(5, 5)), nn.Sequential(*tied, nn.Linear(5, 5))
-    assert set(swap_activations(twice, "gelu").replaced) == {"0", "2"}
-    assert set(swap_activations(tied, "gelu").replaced) == {"0"}
+    twice, tied = (nn.Sequential(nn.Linear(5, 5), act, nn.Linear(5, 5), act, nn.Linear(5, 5)) for act in (relu, prelu))
+    assert set(swap_activations(twice, "gelu").replaced) == {"1", "3"}
+    assert set(swap_activations(tied, "gelu").replaced) == {"1"}
     for site in ("relu", "relu_use2"):  # the other use keeps what it had
         found = swap_activations(Twice(), "identity", sites=[site])
         assert isinstance(found.module.get_submodule(site), Activation)
