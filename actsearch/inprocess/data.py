@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.inprocess.loaders import Read, as_loader, fingerprints, read_loader
-from actsearch.inprocess.tensors import to_inputs, to_targets
+from actsearch.inprocess.tensors import class_names, to_inputs, to_targets
 from actsearch.tasks.declaration import Part
 from actsearch.tasks.kinds import Kind
 from actsearch.tasks.parts import rows, sample_count
@@ -26,7 +29,43 @@ Several inputs are a tuple or dictionary of tensors or arrays.
 HELD_OUT = 0.2
 
 
-def read(data: Data, name: str, *, training: bool) -> Read:
+@dataclass
+class Classes:
+    """Names of the classes, in order, where the training targets are names; filled when these are read."""
+
+    names: tuple[str, ...] = ()
+
+    def numbered(self, targets: NDArray[np.str_], name: str, *, training: bool) -> Tensor:
+        """The number of each target's class.
+
+        Args:
+            targets: names (N,).
+            name: of the argument, for errors.
+            training: whether these say which classes there are.
+
+        Raises:
+            InvalidRequest: the training data have no such class.
+        """
+        if training:
+            self.names = tuple(sorted(set(targets.tolist())))
+        numbers = {one: number for number, one in enumerate(self.names)}
+        for place, one in enumerate(targets.tolist()):
+            if one not in numbers:
+                known = f"{', '.join(map(repr, self.names[:10]))}" if self.names else "numbers"
+                message = f"the target of sample {place} (from 0) is {one!r}; those of train_data are {known}"
+                raise InvalidRequest(FieldProblem(name, message))
+        return torch.tensor([numbers[one] for one in targets.tolist()])
+
+    @property
+    def notes(self) -> list[str]:
+        """How they are numbered."""
+        if not self.names:
+            return []
+        shown = ", ".join(map(repr, self.names[:10])) + (" ..." if len(self.names) > 10 else "")
+        return [f"classes: outputs 0 to {len(self.names) - 1} stand for {shown}"]
+
+
+def read(data: Data, name: str, *, training: bool, classes: Classes | None = None) -> Read:
     """Inputs (N, ...) and targets (N, ...) as tensors on the CPU, and what was found out about them.
 
     Floating-point numbers become float32, whole numbers int64, bytes (and booleans, unless they are one of several
@@ -34,7 +73,8 @@ def read(data: Data, name: str, *, training: bool) -> Read:
 
     Args:
         name: of the argument, for errors.
-        training: whether they may be drawn anew for each epoch.
+        training: whether they may be drawn anew for each epoch, and say which classes there are.
+        classes: where targets are names.
 
     Raises:
         InvalidRequest: if they are no such thing, are empty or differ in length; see `read_loader` for loaders.
@@ -43,7 +83,12 @@ def read(data: Data, name: str, *, training: bool) -> Read:
         found = read_loader(data, name, training=training)
     elif isinstance(data, tuple | list) and len(data) == 2:
         _check_row_names(data[0], data[1], name)
-        found = Read((to_inputs(data[0], f"{name}[0]"), to_targets(data[1], f"{name}[1]")))
+        names = class_names(data[1]) if classes is not None else None
+        if classes is not None and names is not None:
+            targets = classes.numbered(names, f"{name}[1]", training=training)
+        else:
+            targets = to_targets(data[1], f"{name}[1]")
+        found = Read((to_inputs(data[0], f"{name}[0]"), targets))
     elif isinstance(data, tuple) and all(hasattr(value, "shape") for value in data):
         message = (
             f"is a tuple of {len(data)}; give (inputs, targets): several inputs are a tuple or dictionary of their own"

@@ -14,7 +14,7 @@ from actsearch.client.shorthand import Shorthand, to_document
 from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.inprocess.augmenting import Augment, check_augment
 from actsearch.inprocess.calling import Forward, Output
-from actsearch.inprocess.data import Data, held_out, read, shared_samples
+from actsearch.inprocess.data import Classes, Data, held_out, read, shared_samples
 from actsearch.inprocess.heads import check_head
 from actsearch.inprocess.ledger import MemoryLedger, Run
 from actsearch.inprocess.loaders import Read
@@ -102,16 +102,18 @@ def search(
         >>> print(found, found.snippet())  # doctest: +SKIP
     """
     wanted = _request(request, of_module=isinstance(model, nn.Module))
-    data = {"train_data": read(train_data, "train_data", training=True)}
+    classes = Classes()
+    data = {"train_data": read(train_data, "train_data", training=True, classes=classes)}
     given = (("valid_data", valid_data), ("test_data", test_data))
-    data |= {name: read(part, name, training=False) for name, part in given if part is not None}
+    data |= {n: read(part, n, training=False, classes=classes) for n, part in given if part is not None}
     parts, notes = {name: one.part for name, one in data.items()}, [note for one in data.values() for note in one.notes]
+    notes += classes.notes
     training = data["train_data"]
     if training.batch_size is not None and not _says_batch_size(request):
         wanted = _with_batch_size(wanted, training.batch_size)
         notes.append(f"batch size: {training.batch_size}, the loader's; `batch_size=` says otherwise")
     network = _network(model, rows(parts["train_data"], slice(_TRIED))[0], sites, weights, (forward, outputs))
-    targets = taken(parts["train_data"][1], network.outputs, kind)
+    targets = taken(parts["train_data"][1], network.outputs, kind, named=bool(classes.names))
     samples = sample_count(parts["train_data"])
     if loss is None:
         notes += check_head(network.tried, rows(parts["train_data"], slice(_TRIED))[0], targets.kind)

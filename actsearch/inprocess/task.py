@@ -34,9 +34,14 @@ def _kind(inputs: Tensor) -> InputKind:
     return _KINDS.get(inputs.dim() - 1, "vector") if inputs.is_floating_point() else "tokens"
 
 
-def taken(targets: Tensor, outputs: Tensor, kind: Kind | None) -> Taken:
-    """What targets are taken as, by the rule of the service and what the network's outputs tell."""
-    return take_targets(targets.numpy(), kind, outputs=tuple(outputs.shape[1:]))
+def taken(targets: Tensor, outputs: Tensor, kind: Kind | None, *, named: bool = False) -> Taken:
+    """What targets are taken as, by the rule of the service and what the network's outputs tell.
+
+    Args:
+        named: whether they number names of classes.
+    """
+    shape = tuple(outputs.shape[1:])
+    return take_targets(targets.numpy(), kind, named=named and shape not in ((), (1,)), outputs=shape)
 
 
 def own_task(
@@ -50,7 +55,8 @@ def own_task(
         metrics: the user's own by name; the first is what trials are judged by.
         directions: of these.
     """
-    notes = (f"targets: {targets}",) if loss is None else ()
+    own = "" if loss is None else "; trained by your own loss, so this decides how samples are split, and no more"
+    notes = (f"targets: {targets}{own}",)
     base = task_of_kind(targets.kind, NAME, "", _no_loader, source="the caller", notes=notes)
     if loss is not None:
         base = _with_own_loss(base, loss)
@@ -126,7 +132,9 @@ def fitted(part: Part, outputs: Tensor, kind: Kind, name: str) -> Part:
     numbers = torch.from_numpy(values).float()
     each, said = numbers.shape[1:], outputs.shape[1:]
     if said not in (each, (*each, 1)) and each != (*said, 1):
-        raise _mismatch(outputs, numbers, name, f"{kind} needs one output per target")
+        raise _mismatch(
+            outputs, numbers, name, f"{kind}, as which they are taken, needs one output per target; say another `kind`"
+        )
     return inputs, numbers.reshape(-1, *said)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from actsearch.errors import FieldProblem, InvalidRequest
@@ -38,6 +39,20 @@ def to_inputs_among(values: Any, name: str) -> Any:
 def to_targets(values: Any, name: str) -> Tensor:
     """Targets (N, ...): floating-point numbers become float32, all others int64."""
     return to_tensor(values, name)
+
+
+def class_names(values: Any) -> NDArray[np.str_] | None:
+    """Targets that are names of classes, (N,) or (N, 1), as texts (N,); None if they are something else."""
+    if isinstance(values, Tensor):
+        return None
+    try:
+        array = np.array(values.to_numpy() if hasattr(values, "to_numpy") else values)
+    except (TypeError, ValueError):
+        return None
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    is_text = array.dtype.kind in "UT" or (array.dtype.kind == "O" and all(isinstance(one, str) for one in array.flat))
+    return array.astype(str) if is_text and array.ndim == 1 and len(array) else None
 
 
 def to_tensor(values: Any, name: str, *, bytes_are_numbers: bool = False) -> Tensor:

@@ -77,7 +77,7 @@ def test_a_cohort_trains_labels_as_one_network_alone_does() -> None:
 @pytest.mark.parametrize(
     ("outputs", "targets", "keywords", "words"),
     [
-        (3, SUM, {}, r"outputs have shape \(3,\), its targets \(\); regression needs one output per target"),
+        (3, SUM, {}, r"outputs have shape \(3,\), its targets \(\); regression, as which they are taken,"),
         (1, YES * 2 - 1, {"kind": "binary"}, "binary targets are 0 and 1; found -1, 1"),
         (2, SUM, {"kind": "classification"}, "a class is a whole number"),
         (1, -COUNTS, {"kind": "count"}, "a count is 0, 1, 2"),
@@ -248,3 +248,60 @@ def test_the_direction_of_a_metric_is_told_where_it_is_guessed() -> None:
     for wrong in ({"direction": "maximize"}, {"metric": error, "direction": "smaller"}):
         with pytest.raises(InvalidRequest, match="direction"):
             searched(network(1, flat=True), SUM, **wrong, **once)
+
+
+NAMES = np.array(["no", "yes"])[YES.numpy()]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        NAMES,
+        NAMES.astype(object),
+        NAMES.tolist(),
+        pd.Series(NAMES),
+        pd.Series(NAMES).astype("category"),
+        NAMES[:, None],
+    ],
+    ids=["array", "objects", "list", "series", "categories", "column"],
+)
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_names_are_classes(names: Any, outputs: int) -> None:
+    numbered, named = (searched(network(outputs), targets) for targets in (YES, names))
+    assert [trial.value for trial in named.trials] == [trial.value for trial in numbered.trials]
+    assert "classes: outputs 0 to 1 stand for 'no', 'yes'" in named.notes
+
+
+def test_names_of_several_parts_are_numbered_alike_and_unknown_ones_named() -> None:
+    backwards = (X[::2].flip(0), NAMES[::2][::-1])
+    found = searched(network(2), NAMES, valid_data=backwards)
+    expected = searched(network(2), YES, valid_data=(backwards[0], YES[::2].flip(0)))
+    assert [trial.value for trial in found.trials] == [trial.value for trial in expected.trials]
+    with pytest.raises(InvalidRequest, match=r"valid_data\[1\].*sample 1 .*'maybe'.*'no', 'yes'"):
+        searched(network(2), NAMES, valid_data=(X[:2], ["no", "maybe"]))
+    with pytest.raises(InvalidRequest, match=r"valid_data\[1\].*'no'; those of train_data are numbers"):
+        searched(network(2), YES, valid_data=(X[:2], ["no", "yes"]))
+
+
+def test_what_targets_are_taken_as_is_told_with_a_loss_of_ones_own_too() -> None:
+    found = searched(network(2), YES, loss=F.cross_entropy)
+    assert "trained by your own loss" in next(
+        note for note in found.notes if note.startswith("targets: classification")
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "x", "targets"),
+    [
+        (network(3), X, COUNTS.clamp(max=2).float()),
+        (
+            nn.Sequential(nn.Conv2d(1, 4, 1), nn.ReLU(), nn.Conv2d(4, 3, 1)),
+            torch.randn(120, 1, 4, 4),
+            torch.randint(0, 3, (120, 4, 4)),
+        ),
+    ],
+    ids=["whole decimals", "a class a pixel"],
+)
+def test_a_guess_that_does_not_fit_says_how_to_say_otherwise(module: nn.Module, x: Tensor, targets: Tensor) -> None:
+    with pytest.raises(InvalidRequest, match=r"regression, as which they are taken, .*`kind`; or give a `loss`"):
+        search(module, (x, targets), trials=2, epochs=1)
