@@ -9,12 +9,15 @@ from typing import Any
 import anyio
 import pytest
 import structlog
+from fastapi import FastAPI
+from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from actsearch_api import problems
 from actsearch_api.access import AccessLog, HeadAsGet
 from actsearch_api.guard import BodyGuard
 from actsearch_api.problems import problem
@@ -176,3 +179,18 @@ def test_a_problem_says_what_it_is() -> None:
     assert answer.media_type == "application/problem+json"
     assert answer.headers["retry-after"] == "5"
     assert b'"title":"Conflict","status":409' in answer.body
+
+
+def test_a_lost_database_is_answered_in_a_sentence_and_logged_with_its_cause() -> None:
+    app = FastAPI()
+    problems.install(app)
+
+    @app.get("/")
+    async def away() -> None:
+        raise OperationalError("SELECT 1", {}, Exception("terminating connection"))
+
+    with structlog.testing.capture_logs() as logs:
+        answer = TestClient(app).get("/")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "terminating" not in answer.text
+    assert [("terminating connection" in line["error"], line["log_level"]) for line in logs] == [(True, "error")]

@@ -78,16 +78,17 @@ def test_memory_that_runs_out_halves_the_cohort_and_loses_no_trial(
         return evaluate(self, part, further)
 
     monkeypatch.setattr(StackedTrials, "evaluate", scarce)
-    job = submit(engine, pruner="none")
+    job = submit(engine, pruner="none", cohort_size=24, budget={"trials": 36})
 
     assert run(job) is False
 
     rows = trials(engine, job)
-    assert [row.state for row in rows] == ["complete"] * 24
+    assert [row.state for row in rows] == ["complete"] * 36
     assert all(sorted(row.curve) == sorted(row.intermediate) == ["1", "2", "3"] for row in rows)
     assert all(row.attempt == 1 for row in rows)
     assert cohorts[0] == 24
     assert max(evaluations[evaluations.index(6) :]) <= 12  # what was too much is not tried again
+    assert evaluations.count(12) <= 2  # of the halves of the first cohort: the next begins with what fitted
 
 
 def test_a_restarted_cohort_is_pruned_as_if_nothing_had_happened(
