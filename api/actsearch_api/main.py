@@ -18,6 +18,9 @@ from actsearch_api.slots import THREADS
 
 log = structlog.get_logger()
 
+DASHBOARD_THREADS = 10
+"""The dashboard's own (`a2wsgi`'s default), each with a connection at most."""
+
 SWITCH_INTERVAL = 0.0005
 """Seconds after which a thread lets the event loop go on; Python's 5 ms, times the threads, is felt by `/healthz`."""
 
@@ -31,7 +34,7 @@ def serve(settings: Settings) -> None:
     """
     configure_logging(settings)
     listening = _listen(settings.host, settings.port)
-    engine = open_store(settings, connections=2 * THREADS)
+    engine = open_store(settings, connections=2 * THREADS + DASHBOARD_THREADS)
     app = create_app(settings, engine)
     log.info("serving", url=f"http://{settings.host}:{listening.getsockname()[1]}")
     sys.setswitchinterval(SWITCH_INTERVAL)

@@ -18,10 +18,10 @@ from fastapi import Request
 
 from actsearch.errors import ActsearchError
 
-THREADS = 8
+THREADS = 4
 """Requests that are served at once; the pool has twice as many connections, as some take two."""
 
-HEAVY = 2
+HEAVY = 1
 """How many of them may be reports, importances and the like, which keep a processor busy for seconds."""
 
 PATIENCE = 10.0
