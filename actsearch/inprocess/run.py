@@ -21,6 +21,7 @@ from actsearch.inprocess.loaders import Read
 from actsearch.inprocess.module import Weights, from_module
 from actsearch.inprocess.network import MODEL, Build, Network, from_build
 from actsearch.inprocess.networks import Networks
+from actsearch.inprocess.rehearsal import rehearse
 from actsearch.inprocess.result import LocalTrial, SearchResult, local_trial
 from actsearch.inprocess.task import (
     NAME,
@@ -43,6 +44,7 @@ from actsearch.tasks import Dataset, Task
 from actsearch.tasks.declaration import Part
 from actsearch.tasks.kinds import Kind
 from actsearch.tasks.parts import rows, sample_count
+from actsearch.training.build import build_module
 
 _TRIED = 4
 
@@ -211,6 +213,13 @@ def _searched(
         raise InvalidRequest(FieldProblem("space.constraints.max_parameters", message))
     architecture = network.architecture(dataset.input_kind)
     prepared = prepare_on(request, task, architecture, dataset)
+    rehearse(
+        lambda: build_module(
+            architecture, prepared.baseline_architecture, prepared.input_spec, prepared.baseline_activations, seed=0
+        ),
+        task,
+        dataset,
+    )
     networks = Networks(prepared.objective.direction, compared_by(prepared, task).direction)
 
     def finished(run: Run) -> None:
