@@ -58,6 +58,12 @@ class Layout:
         is_trained = any(self._is_trained(path, before) for before in node.all_input_nodes)
         return found if is_trained else {*found, "raw"}
 
+    def changes_weight(self, path: str) -> bool:
+        """Whether the activation module at a path is called on weights alone: `self.softplus(self.weight)`."""
+        calls = self._at.get(path, [])
+        given = [{self._kinds[at][before] for before in call.all_input_nodes} for at, call in calls]
+        return bool(given) and all(kinds == {"weight"} for kinds in given)
+
     def compares(self, path: str) -> bool:
         """Whether the `forward` at `path` compares hidden values, as a rectifier may be written: `x * (x > 0)`."""
         return any(

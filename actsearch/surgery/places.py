@@ -80,15 +80,7 @@ def find(
             _add_calls(found, path, host, layout)
         else:
             _add_attributes(found, path, host)
-    absorbed = {_join(path, name) for path, traced in found.traced.items() for name in traced.absorbed}
-    unread = {_join(path, name) for path, traced in found.traced.items() for name in traced.unread}
-    for old, homes in _homes(root, activations).items():
-        if lost := sorted(path for path, _, _ in homes if path in unread):
-            found.left[lost[0]] = f"{_one_line(old)}: changes its input in place, and that is used; {_USE_RESULT}"
-            continue
-        for one in [homes] if _has_weights(old) else [[home] for home in homes]:
-            if one[0][0] not in absorbed:
-                _add_module(found, old, one, layout)
+    _add_modules(found, root, activations, layout)
     return found
 
 
@@ -120,6 +112,21 @@ def _homes(root: nn.Module, activations: set[nn.Module]) -> dict[nn.Module, list
                 inside = f"{path}.{name}".lstrip(".").partition(".")[2] if path else ""
                 homes.setdefault(child, []).append((inside, parent, name))
     return homes
+
+
+def _add_modules(found: Found, root: nn.Module, activations: set[nn.Module], layout: Layout) -> None:
+    absorbed = {_join(path, name) for path, traced in found.traced.items() for name in traced.absorbed}
+    unread = {_join(path, name) for path, traced in found.traced.items() for name in traced.unread}
+    for old, homes in _homes(root, activations).items():
+        if lost := sorted(path for path, _, _ in homes if path in unread):
+            found.left[lost[0]] = f"{_one_line(old)}: changes its input in place, and that is used; {_USE_RESULT}"
+            continue
+        if any(layout.changes_weight(path) for path, _, _ in homes):
+            found.left[homes[0][0]] = f"{_one_line(old)}: changes a weight, not what layers give"
+            continue
+        for one in [homes] if _has_weights(old) else [[home] for home in homes]:
+            if one[0][0] not in absorbed:
+                _add_module(found, old, one, layout)
 
 
 def _add_module(found: Found, old: nn.Module, homes: list[tuple[str, nn.Module, str]], layout: Layout) -> None:

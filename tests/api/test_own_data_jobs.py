@@ -45,3 +45,11 @@ def test_a_kind_that_there_is_not_is_named(http: TestClient, visits: str) -> Non
     answer = http.post("/v1/jobs", json={"task": {"name": visits, "parameters": {"kind": "ratings"}}})
     assert answer.status_code == 422
     assert "task.parameters.kind" in answer.text
+
+
+def test_names_kept_as_bytes_are_names(submit: Submit, visits: str, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    for names, encoding in ((["ja", "né"], "utf-8"), (["ja", "né"], "latin-1")):
+        y = np.array([name.encode(encoding) for name in names])[np.arange(60) % 2]
+        np.savez(tmp_path / "datasets" / f"{encoding}.npz", x=x, y=y)
+        assert "training samples by class: ja 18, né 18" in submit(task=f"data:{encoding}")["notes"]

@@ -322,7 +322,7 @@ def test_what_makes_weights_is_no_activation(part: nn.Module, given: bool) -> No
 def test_a_module_that_is_given_a_weight_stays() -> None:
     found = swap_activations(Monotone(), "sine", inputs=torch.randn(4, 6))
     assert set(found.replaced) == {"tanh_call1"}
-    assert "no signal" in found.left["positive"]
+    assert "changes a weight" in found.left["positive"]
 
 
 class Compared(Base):
@@ -511,3 +511,22 @@ def test_a_norm_hides_no_activation() -> None:
     module = nn.Sequential(network(), type("Unit", (nn.Module,), {"forward": lambda _, x: F.normalize(x, dim=-1)})())
     left = swap_activations(module, "sine", inputs=torch.randn(5, 4)).left
     assert not [path for path in left if "clamp" in path]
+
+
+@SAMPLES
+def test_a_module_that_changes_a_weight_stays(samples: Tensor | None) -> None:
+    class Positive(Hidden):
+        def __init__(self) -> None:
+            super().__init__()
+            self.positive, self.weight = nn.Softplus(), nn.Parameter(torch.randn(8, 8))
+
+        def between(self, x: Tensor) -> Tensor:
+            return self.act(F.linear(x, self.positive(self.weight)))  # type: ignore[no-any-return]
+
+    module = Positive()
+    found = swap_activations(module, "sine", inputs=samples)
+    assert "changes a weight" in found.left["positive"]
+    assert "positive" not in found.replaced
+    x = torch.randn(7, 4)
+    expected = module.last(torch.sin(F.linear(module.first(x), F.softplus(module.weight))))
+    torch.testing.assert_close(found.module(x), expected)

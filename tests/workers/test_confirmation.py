@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
 from actsearch.schemas import Job, JobRequest, JobState, Outcome
+from actsearch.settings import settings
 from actsearch.store import attendance, evaluations, jobs, runs, trials
 from actsearch.store.runs import Holder
 from actsearch.study import prepare
@@ -320,3 +323,32 @@ def test_where_a_cost_comes_first_finalists_are_compared_by_the_metric_of_the_ta
     best = next(trial for trial in trials_of(engine, job) if trial.number == done.verdict.finalists[0].trial)
     assert best.value == min(others)  # the search ranked by the cost
     assert all(arm.costs["activation_cost"] > 0 for arm in (done.verdict.baseline, *done.verdict.finalists))
+
+
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "roc_auc"])
+def test_own_data_read_as_was_said_are_judged_by_the_metric_that_was_asked_for(
+    engine: Engine, run: Run, metric: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    lines = ["id;rain;sun;score;flood"]
+    for number in range(240):
+        rain, sun = rng.normal(size=2)
+        flood = "yes" if rain - sun + rng.normal() / 2 > 1 else "no"
+        lines.append(f"{number};{rain:.3f};{sun:.3f};{rng.normal():.3f};{flood}".replace(".", ","))
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets" / "floods.csv").write_text("\n".join(lines))
+    monkeypatch.setenv("ACTSEARCH_DATA_DIR", str(tmp_path))
+    settings.cache_clear()
+    parameters = {"separator": "semicolon", "decimal": "comma", "leave_out": ["id", "score"]}
+
+    job = submit(engine, task={"name": "data:floods.csv:flood", "parameters": parameters}, objective={"metric": metric})
+    assert run(job) is False
+    settings.cache_clear()
+
+    verdict = seen(engine, job).verdict
+    assert verdict is not None
+    found = replicates(engine, job)
+    own = [e.metrics[f"test_{metric}"] for e in found if e.arm == 0]
+    assert verdict.metric == metric
+    assert verdict.baseline.results["test"].mean == pytest.approx(np.mean(own))
+    assert own != [e.metrics["test_accuracy"] for e in found if e.arm == 0]

@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from dataclasses import replace
 
+import numpy as np
 from numpy.lib.npyio import NpzFile
 
 from actsearch.tasks.own_data.faults import DataFault
@@ -41,7 +42,7 @@ def read_npz(place: Place, reading: Reading) -> Raw:
             missing = f"y{suffix}" if pair == [f"x{suffix}"] else f"x{suffix}"
             raise refuse(f"{place.shown}: array {missing!r} is missing")
         if pair:
-            parts[part] = Samples(_shaped(arrays[pair[0]]), arrays[pair[1]], arrays.get(f"group{suffix}"))
+            parts[part] = Samples(_shaped(arrays[pair[0]]), _texts(arrays[pair[1]]), arrays.get(f"group{suffix}"))
     return _laid_out(Raw(place.shown, parts, "array 'x'", "array 'y'"), reading)
 
 
@@ -53,6 +54,16 @@ def _laid_out(raw: Raw, reading: Reading) -> Raw:
         raise refuse(f"{raw.shown}, array 'x': {fault}", fault.allowed) from fault
     parts = {name: replace(part, x=channels_first(part.x, layout)) for name, part in raw.parts.items()}
     return replace(raw, parts=parts, notes=() if note is None else (f"array 'x': {note}",))
+
+
+def _texts(y: Array) -> Array:
+    """Names kept as bytes are texts in UTF-8, or Latin-1 where they cannot be."""
+    if y.dtype.kind != "S":
+        return y
+    try:
+        return np.char.decode(y, "utf-8")
+    except UnicodeDecodeError:
+        return np.char.decode(y, "latin-1")
 
 
 def _shaped(x: Array) -> Array:
