@@ -1,7 +1,8 @@
 """The errors of the SDK.
 
 ClientError
-├── ServerUnreachable     no connection, or none that lasted
+├── ServerUnreachable     no connection: nothing was sent
+├── NoAnswer              the request was sent, and no answer came: it may have been carried out
 ├── MalformedAnswer       something answered that does not speak this API
 ├── WaitTimeout           `wait` ran out of time; the job goes on
 ├── NoResult              a result was asked for before there is one
@@ -32,6 +33,16 @@ class ServerUnreachable(ClientError):
         super().__init__(
             f"cannot reach the actsearch service at {url} ({cause}); "
             "start it with `actsearch up`, or set ACTSEARCH_URL to where it runs"
+        )
+
+
+class NoAnswer(ClientError):
+    """The request was sent, but no answer came: the server may have carried it out, or may still be at it."""
+
+    def __init__(self, url: str, cause: str) -> None:
+        self.url = url
+        super().__init__(
+            f"the actsearch service at {url} has not answered ({cause}); it may still have carried out the request"
         )
 
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from actsearch.client.calls import Answer, Call
-from actsearch.client.errors import MalformedAnswer, ServerUnreachable, refusal
+from actsearch.client.errors import MalformedAnswer, NoAnswer, ServerUnreachable, refusal
 from actsearch.client.service import Service
 from actsearch.schemas import File
 from actsearch.version import __version__
@@ -101,7 +101,8 @@ def _pause(service: Service, attempt: int, reply: Reply) -> Pause:
 
 def _read(service: Service, call: Call[Answer], reply: Reply) -> Answer:
     if not isinstance(reply, httpx.Response):
-        raise ServerUnreachable(service.url, _cause(reply)) from reply
+        error = ServerUnreachable if isinstance(reply, _NEVER_SENT) else NoAnswer
+        raise error(service.url, _cause(reply)) from reply
     if reply.is_error:
         raise refusal(reply)
     if not reply.is_success:

@@ -8,7 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from actsearch.client.calls import get_job
-from actsearch.client.errors import ServerError, ServerUnreachable, WaitTimeout
+from actsearch.client.errors import NoAnswer, ServerError, ServerUnreachable, WaitTimeout
 from actsearch.client.exchange import Flow, Pause, exchange
 from actsearch.client.service import Service
 from actsearch.schemas import FINAL_STATES, Job
@@ -31,7 +31,7 @@ def follow(
 
     Raises:
         WaitTimeout: `timeout` seconds went by before that.
-        ServerUnreachable, ServerError: no answer for `PATIENCE` seconds.
+        ServerUnreachable, NoAnswer, ServerError: no answer for `PATIENCE` seconds.
     """
     begin = time.monotonic()
     while True:
@@ -54,7 +54,7 @@ def _ask(service: Service, job_ids: Sequence[UUID], poll: float) -> Flow[list[Jo
         try:
             for job_id in job_ids:
                 jobs.append((yield from exchange(service, get_job(job_id))))  # noqa: PERF401 - no yield in one
-        except (ServerUnreachable, ServerError):
+        except (ServerUnreachable, NoAnswer, ServerError):
             if time.monotonic() - begin > PATIENCE:
                 raise
             yield Pause(poll)

@@ -10,12 +10,17 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from actsearch_api.problems import unexpected
+
 log = structlog.get_logger()
 _ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 class AccessLog:
-    """ASGI middleware: echoes `X-Request-ID` (or makes one up) and logs method, path, status and duration."""
+    """ASGI middleware: echoes `X-Request-ID` (or makes one up) and logs method, path, status and duration.
+
+    It also answers for what the application did not expect: any layer further out would do so without the id.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -27,18 +32,22 @@ class AccessLog:
             return
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _ID.fullmatch(given) else uuid4().hex
-        status, begin = 500, time.perf_counter()
+        status, begun, begin = 500, False, time.perf_counter()
 
         async def answer(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun
             if message["type"] == "http.response.start":
-                status = message["status"]
+                begun, status = True, message["status"]
                 MutableHeaders(scope=message)["X-Request-ID"] = request_id
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self.app(scope, receive, answer)
+            except Exception as error:
+                if begun:
+                    raise
+                await unexpected(error)(scope, receive, answer)
             finally:
                 milliseconds = round(1000 * (time.perf_counter() - begin), 1)
                 log.info("request", method=scope["method"], path=scope["path"], status=status, ms=milliseconds)

@@ -16,7 +16,7 @@ from actsearch_api.guard import BodyGuard
 from actsearch_api.health import routes as health
 from actsearch_api.jobs import routes as jobs
 from actsearch_api.leaderboard import routes as leaderboard
-from actsearch_api.origins import KnownHosts, SameOrigin, host_name, is_loopback
+from actsearch_api.origins import Cautious, KnownHosts, SameOrigin, host_name, is_loopback
 from actsearch_api.pareto import routes as pareto
 from actsearch_api.report import routes as report
 from actsearch_api.slots import Slots
@@ -42,6 +42,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     app.add_middleware(KnownHosts, names=known_names(settings))
     app.add_middleware(HeadAsGet)
     app.add_middleware(AccessLog)
+    app.add_middleware(Cautious)
     for subject in (health, jobs, pareto, report, trials, leaderboard, catalogue, workers):
         app.include_router(subject.router)
     app.add_api_route("/", _home, include_in_schema=False)

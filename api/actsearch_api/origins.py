@@ -9,13 +9,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from ipaddress import ip_address
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from actsearch_api.problems import problem
 
 _READS = {"GET", "HEAD", "OPTIONS"}
 _OWN_SITE = {"", "same-origin", "none"}
+_CAUTION = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+}
 
 
 class KnownHosts:
@@ -60,6 +65,26 @@ class SameOrigin:
                 )
                 return
         await self.app(scope, receive, send)
+
+
+class Cautious:
+    """ASGI middleware: no page may frame an answer, and no browser guess its type or tell others its address."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and the answer with what is to be said to browsers."""
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _CAUTION.items():
+                    headers[name] = value
+                headers.append("Content-Security-Policy", "frame-ancestors 'none'")  # beside the route's own
+            await send(message)
+
+        await self.app(scope, receive, answer if scope["type"] == "http" else send)
 
 
 def host_name(host: str) -> str:

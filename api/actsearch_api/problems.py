@@ -42,7 +42,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Map every error that can leave a route."""
+    """Map every error that can leave a route; `AccessLog` answers for the others."""
     app.add_exception_handler(InvalidRequest, _invalid_request)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(NotFound, _not_found)
@@ -53,7 +53,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Busy, _busy)
     app.add_exception_handler(PoolTimeout, _busy)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def _invalid_request(_: Request, error: Exception) -> JSONResponse:
@@ -85,7 +84,8 @@ def _http(_: Request, error: Exception) -> JSONResponse:
     return problem(error.status_code, str(error.detail), headers=error.headers)
 
 
-def _unexpected(_: Request, error: Exception) -> JSONResponse:
+def unexpected(error: Exception) -> JSONResponse:
+    """The answer to a request that failed for a reason that nobody thought of; the reason is logged, not told."""
     log.error("unexpected error", exc_info=error)
     return problem(500, "internal server error; the server's log has the details under this request's X-Request-ID")
 

@@ -20,6 +20,7 @@ from starlette.testclient import TestClient
 from actsearch_api import problems
 from actsearch_api.access import AccessLog, HeadAsGet
 from actsearch_api.guard import BodyGuard
+from actsearch_api.origins import Cautious
 from actsearch_api.problems import problem
 
 JSON = {"Content-Type": "application/json"}
@@ -115,7 +116,7 @@ def test_after_the_body_comes_what_the_client_does_next() -> None:
     assert told == ["http.request", "http.disconnect"]
 
 
-@pytest.mark.parametrize("middleware", [AccessLog, HeadAsGet, lambda app: BodyGuard(app, 1)])
+@pytest.mark.parametrize("middleware", [AccessLog, Cautious, HeadAsGet, lambda app: BodyGuard(app, 1)])
 def test_what_is_no_request_passes(middleware: Any) -> None:
     seen: list[Any] = []
 
@@ -157,10 +158,32 @@ def test_each_request_is_logged_with_its_status_and_time(logged: TestClient) -> 
     with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as said:
         for path, status in (("/", 200), ("/streamed", 203), ("/none", 404), ("/broken", 500)):
             logged.get(path, headers={"X-Request-ID": f"id{status}"})
+    said = [line for line in said if line["event"] == "request"]
     lines = [(line["method"], line["path"], line["status"], line["request_id"]) for line in said]
     wanted = [("/", 200), ("/streamed", 203), ("/none", 404), ("/broken", 500)]
     assert lines == [("GET", path, status, f"id{status}") for path, status in wanted]
     assert all(0 <= line["ms"] < 60_000 for line in said)
+
+
+def test_an_unexpected_error_is_answered_under_the_id_that_it_names(logged: TestClient) -> None:
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as said:
+        answer = logged.get("/broken")
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert "X-Request-ID" in answer.json()["detail"]
+    assert "out of order" not in answer.text
+    [told] = [line for line in said if line["event"] == "unexpected error"]
+    assert told["request_id"] == answer.headers["x-request-id"]
+
+
+def test_an_error_after_the_answer_has_begun_ends_the_connection() -> None:
+    """Half an answer is not to look like a whole one."""
+
+    async def halfway(_: Any, __: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("out of order")
+
+    with pytest.raises(RuntimeError):
+        TestClient(AccessLog(halfway)).get("/")
 
 
 def test_head_is_get_without_the_body() -> None:

@@ -97,3 +97,28 @@ def test_ones_own_pages_and_programs_may(http: TestClient, submit: Submit, heade
 def test_no_other_origin_may_read(http: TestClient) -> None:
     answer = http.get("/v1/jobs", headers={"Origin": "https://evil.example"})
     assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/healthz", {}, 200),
+        ("GET", "/v1/jobs", {}, 200),
+        ("GET", "/dashboard", {}, 200),
+        ("GET", "/docs", {}, 200),
+        ("GET", "/nowhere", {}, 404),
+        ("DELETE", "/dashboard", {}, 405),
+        ("GET", "/v1/jobs", {"Host": "evil.example"}, 421),
+        ("POST", "/v1/jobs", {"Origin": "https://evil.example"}, 403),
+        ("POST", "/v1/jobs", {"Content-Type": "text/plain"}, 415),
+    ],
+)
+def test_no_page_may_frame_an_answer_and_no_browser_guesses_its_type(
+    http: TestClient, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    answer = http.request(method, path, headers=headers)
+    assert answer.status_code == status
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["referrer-policy"] == "same-origin"

@@ -23,6 +23,7 @@ def test_the_page_is_html_that_may_not_run_or_fetch_anything(http: Any, job: str
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["x-frame-options"] == "DENY"
     assert HOSTILE not in answer.text
     assert "&lt;script&gt;" in answer.text
     assert "elu" in answer.text

@@ -18,6 +18,7 @@ from actsearch.client.errors import (
     ConflictError,
     InvalidRequestError,
     MalformedAnswer,
+    NoAnswer,
     NotFoundError,
     ServerError,
     ServerUnreachable,
@@ -67,6 +68,13 @@ lost_midway = st.sampled_from([httpx.ReadError("reset"), httpx.ReadTimeout("slow
 overload = st.sampled_from([429, 502, 503, 504]).map(answer)
 
 
+def kind_of(failure: Reply) -> type[ClientError]:
+    """What a call ends with whose last attempt failed so."""
+    if isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout):
+        return ServerUnreachable
+    return NoAnswer if isinstance(failure, httpx.TransportError) else ServerError
+
+
 @given(st.lists(never_sent | lost_midway | overload, max_size=6), st.integers(0, 5))
 def test_a_reading_call_outlives_as_many_passing_failures_as_it_has_retries(
     failures: list[Reply], retries: int
@@ -78,15 +86,14 @@ def test_a_reading_call_outlives_as_many_passing_failures_as_it_has_retries(
     if len(failures) <= retries:
         assert result == Page[WorkerInfo](items=[])
     else:
-        unreachable = isinstance(failures[retries], httpx.TransportError)
-        assert isinstance(result, ServerUnreachable if unreachable else ServerError)
+        assert type(result) is kind_of(failures[retries])
 
 
 @given(st.lists(never_sent, max_size=3), lost_midway | overload)
 def test_a_writing_call_is_sent_again_only_if_it_cannot_have_arrived(refused: list[Reply], lost: Reply) -> None:
     result, sent, _ = drive(POST, [*refused, lost, answer(200)])
 
-    assert isinstance(result, ServerUnreachable | ServerError)
+    assert type(result) is kind_of(lost)
     assert len(sent) == len(refused) + 1
     assert all("idempotency-key" not in step.request.headers for step in sent)
 
@@ -201,6 +208,13 @@ def test_no_connection_says_where_and_how_to_start_one() -> None:
     assert "http://service" in str(error)
     assert "actsearch up" in str(error)
     assert isinstance(error.__cause__, httpx.ConnectError)
+
+
+def test_a_lost_answer_is_no_lost_connection() -> None:
+    error, _, _ = drive(POST, [httpx.ReadTimeout("timed out")])
+    assert "http://service" in str(error)
+    assert "may still have carried out" in str(error)
+    assert "actsearch up" not in str(error)
 
 
 def test_query_parameters_that_are_none_are_left_out() -> None:
