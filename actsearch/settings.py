@@ -24,7 +24,11 @@ class Settings(BaseSettings):
         host, port: where the API listens.
         allowed_hosts: names besides `localhost` under which clients may reach the API, as a comma list; `*` for any.
             Without it: any where `host` stands for all addresses, else `host` alone.
+        require_key: ask for an API key on loopback addresses, too; on others one is always asked for.
+        key_secret: what API keys are hashed with, at least 32 characters; several as a comma list, the newest first.
+            Without it one is made in `data_dir`.
         url: where SDK and CLI find the API.
+        api_key: the key that SDK and CLI show it.
         devices: what a worker trains on: `auto`, or a comma list of `cpu`, `cuda:0`, ...; a device named twice gets
             two processes.
         time_slice: seconds a runner works on a job before it lets others have the device.
@@ -46,7 +50,10 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8800
     allowed_hosts: str = ""
+    require_key: bool = False
+    key_secret: SecretStr | None = None
     url: str = "http://127.0.0.1:8800"
+    api_key: SecretStr | None = None
     devices: str = "auto"
     time_slice: Annotated[float, Field(gt=0)] = 60.0
     stall_timeout: Annotated[float, Field(gt=0)] = 30.0

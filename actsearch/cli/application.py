@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 from typer.core import TyperGroup
 
-from actsearch.cli import catalogue, demo, jobs, pareto, report, results, server
+from actsearch.cli import catalogue, demo, jobs, keys, pareto, report, results, server
 from actsearch.cli.output import explain
 from actsearch.client.errors import InvalidRequestError
 from actsearch.errors import ActsearchError, InvalidRequest
@@ -75,4 +75,5 @@ _PANELS: Mapping[str, Sequence[Callable[..., None]]] = {
 for panel, commands in _PANELS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+app.add_typer(keys.keys, name="keys", rich_help_panel=_SERVICE)
 app.add_typer(server.database, name="db", rich_help_panel=_SERVICE)

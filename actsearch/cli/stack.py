@@ -156,8 +156,8 @@ def running(settings: Settings, logs: Path | None = None) -> Iterator[Stack]:
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """The environment variables that give another process the same settings, but for the database."""
-    values = settings.model_dump(mode="json", exclude={"database_url"})
+    """The environment variables that give another process the same settings, but for database and secrets."""
+    values = settings.model_dump(mode="json", exclude={"database_url", "key_secret", "api_key"})
     return {f"ACTSEARCH_{name.upper()}": str(value) for name, value in values.items()}
 
 

@@ -28,6 +28,7 @@ from actsearch.schemas.jobs import (
     Progress,
 )
 from actsearch.schemas.json_schema import json_schema
+from actsearch.schemas.keys import KeyInfo, KeyScope
 from actsearch.schemas.measures import Measure
 from actsearch.schemas.pareto import HypervolumePoint, ParetoEntry, ParetoFront
 from actsearch.schemas.problems import (
@@ -132,6 +133,8 @@ __all__ = [
     "Job",
     "JobRequest",
     "JobState",
+    "KeyInfo",
+    "KeyScope",
     "Leader",
     "Leaderboard",
     "Measure",

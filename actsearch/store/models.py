@@ -110,7 +110,10 @@ class TrialRow(Base):
 
 
 class JobRow(Base):
-    """A submitted request and its life. `request` never changes; the columns beside it are what lists filter on."""
+    """A submitted request and its life. `request` never changes; the columns beside it are what lists filter on.
+
+    `owner` is the name of the API key that it was submitted with, None where none was asked for.
+    """
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -132,6 +135,7 @@ class JobRow(Base):
     priority: Mapped[int] = mapped_column(server_default=text("0"))
     parallelism: Mapped[int]
     budget_trials: Mapped[int]
+    owner: Mapped[str | None]
     request: Mapped[Json]
     verdict: Mapped[Json | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -183,7 +187,7 @@ class EvaluationRow(Base):
 
 
 class SubmissionRow(Base):
-    """A key under which a client submitted a job: see `submissions`."""
+    """A key under which a client, the owner, submitted a job: see `submissions`."""
 
     __tablename__ = "submissions"
     __table_args__ = (
@@ -191,6 +195,7 @@ class SubmissionRow(Base):
         Index("ix_submissions_job_id", "job_id"),
     )
 
+    owner: Mapped[str] = mapped_column(primary_key=True, server_default=text("''"))
     key: Mapped[str] = mapped_column(primary_key=True)
     digest: Mapped[str]
     job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
@@ -226,3 +231,19 @@ class WorkerRow(Base):
     versions: Mapped[Json] = mapped_column(server_default=text("'{}'"))
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     stopped_at: Mapped[datetime | None]
+
+
+class ApiKeyRow(Base):
+    """An API key: see `keys`. `hint` is how it begins, `digest` its hash under the secret that `secret_id` names."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    name: Mapped[str]
+    scope: Mapped[str]
+    hint: Mapped[str]
+    digest: Mapped[str] = mapped_column(unique=True)
+    secret_id: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
