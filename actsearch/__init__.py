@@ -10,6 +10,7 @@ from actsearch.version import __version__
 if TYPE_CHECKING:
     from actsearch.client import AsyncClient, AsyncJobHandle, Client, JobHandle
     from actsearch.client.errors import (
+        AccessDenied,
         AnswerError,
         ConflictError,
         InvalidRequestError,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from actsearch.surgery.swapping import swap_activations as swap_activations
 
 __all__ = [
+    "AccessDenied",
     "ActivationSpec",
     "ActsearchError",
     "AnswerError",

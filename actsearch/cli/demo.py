@@ -59,7 +59,7 @@ def demo(
     settings = Settings(data_dir=directory, database_url=None, host="127.0.0.1", port=0, url="", devices="auto")
     say("starting API, worker and database ...")
     try:
-        with running(settings, logs=directory) as stack, Client(stack.url) as client:
+        with running(settings, logs=directory) as stack, Client(stack.url, api_key="") as client:
             typer.echo(f"service    {stack.url}\ndashboard  {stack.url}/dashboard\n")
             _search(client, stack)
             if keep:

@@ -16,7 +16,6 @@ import httpx
 
 from actsearch.cli.extras import needs_extras, require_extras
 from actsearch.cli.output import say
-from actsearch.client import Client
 from actsearch.errors import ActsearchError
 from actsearch.settings import Settings
 
@@ -117,8 +116,16 @@ class Stack:
             return False
 
     def _worker_is_online(self) -> bool:
-        with Client(self.url) as client:
-            return bool(client.workers())
+        """Asked of the database: the API may want a key."""
+        from actsearch.store import create_store_engine
+        from actsearch.store.queue import live_workers
+
+        engine = create_store_engine(self._database_url)
+        try:
+            with engine.connect() as connection:
+                return bool(live_workers(connection, self._settings.stall_timeout))
+        finally:
+            engine.dispose()
 
     def _log(self, part: str) -> Path:
         return (self._logs or Path()) / f"{part}.log"

@@ -50,6 +50,7 @@ def job_details(job: Job) -> RenderableType:
         "note": note(job),
         "trials": f"{progress.finished} of {progress.budget} finished: {progress.complete} complete, "
         f"{progress.pruned} pruned, {progress.failed} failed",
+        "owner": job.owner or "",
         "stopped by": job.stopped_by or "",
         "data": "\n".join(job.notes),
         "objective": f"{job.objective.direction} {job.objective.metric}",

@@ -51,6 +51,7 @@ class AsyncClient:
 
     Args:
         url: of the API; None for `ACTSEARCH_URL`, by default the service of `actsearch up` on this machine.
+        api_key: of the service, where it asks for one; None for `ACTSEARCH_API_KEY`, empty for none.
         timeout: seconds to wait for an answer.
         retries: further attempts after one that failed for a passing reason (no connection, overload).
         transport: what carries requests, as httpx takes it; None for the network.
@@ -66,11 +67,12 @@ class AsyncClient:
         self,
         url: str | None = None,
         *,
+        api_key: str | None = None,
         timeout: float = 30.0,
         retries: int = 3,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self.service = service_at(url, retries)
+        self.service = service_at(url, retries, api_key)
         self._http = httpx.AsyncClient(transport=transport, **http_options(self.service, timeout))
 
     async def __aenter__(self) -> Self:

@@ -8,6 +8,7 @@ ClientError
 ├── NoResult              a result was asked for before there is one
 └── AnswerError           the server refused, with a problem detail (RFC 9457)
     ├── InvalidRequestError   the request cannot be carried out; names every offending field
+    ├── AccessDenied          no API key, a wrong one, or one that does not allow this
     ├── NotFoundError         no such job or trial
     ├── ConflictError         the job's state does not allow it
     └── ServerError           the server failed or is overloaded
@@ -80,6 +81,10 @@ class InvalidRequestError(AnswerError):
     """The request cannot be carried out; nothing was created."""
 
 
+class AccessDenied(AnswerError):
+    """The service asks for an API key and was shown none, a wrong one, or one that does not allow this."""
+
+
 class NotFoundError(AnswerError):
     """There is no such job, trial or page."""
 
@@ -106,6 +111,8 @@ def refusal(response: httpx.Response) -> AnswerError:
 
 
 def _kind(status: int) -> type[AnswerError]:
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return AccessDenied
     if status == HTTPStatus.NOT_FOUND:
         return NotFoundError
     if status == HTTPStatus.CONFLICT:

@@ -68,6 +68,8 @@ def build(service: Service, call: Call[Any]) -> httpx.Request:
     """The HTTP request of `call`."""
     accepted = "*/*" if call.answer is File else "application/json, application/problem+json"
     headers = {"accept": accepted, "user-agent": f"actsearch/{__version__}"}
+    if service.api_key is not None:
+        headers["authorization"] = f"Bearer {service.api_key}"
     content = None
     if call.keyed:
         headers["idempotency-key"] = str(uuid4())

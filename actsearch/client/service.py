@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import TypedDict
 
 import httpx
@@ -20,12 +21,14 @@ class Service:
         retries: further attempts after one that failed for a passing reason.
         backoff: seconds before the first of them; doubles with each, less up to half of it at random.
         longest_pause: seconds; the most a pause is, whatever the server asks for.
+        api_key: shown with every request; None for none.
     """
 
     url: str
     retries: int = 3
     backoff: float = 0.2
     longest_pause: float = 20.0
+    api_key: str | None = field(default=None, repr=False)
 
 
 class HttpOptions(TypedDict):
@@ -35,20 +38,30 @@ class HttpOptions(TypedDict):
     trust_env: bool
 
 
-def service_at(url: str | None, retries: int) -> Service:
+def service_at(url: str | None, retries: int, api_key: str | None = None) -> Service:
     """The service at `url`, or where the settings say it is (`ACTSEARCH_URL`).
 
+    Args:
+        url: None for the settings'.
+        retries: see `Service`.
+        api_key: None for the settings' (`ACTSEARCH_API_KEY`), empty for none.
+
     Raises:
-        ClientError: not an http or https URL.
+        ClientError: not an http or https URL, or a key that no header can carry.
     """
-    if url is None:
+    if url is None or api_key is None:
         from actsearch.settings import settings
 
-        url = settings().url
+        url = settings().url if url is None else url
+        of_settings = settings().api_key
+        api_key = of_settings.get_secret_value() if api_key is None and of_settings is not None else api_key
+    api_key = (api_key or "").strip()
+    if not re.fullmatch(r"[\x21-\x7e]*", api_key):
+        raise ClientError("the API key (ACTSEARCH_API_KEY or `api_key`) has characters that no API key has")
     parsed = httpx.URL(url)
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise ClientError(f"{url!r} is not the address of a service; write http://host:port")
-    return Service(url.rstrip("/"), retries)
+    return Service(url.rstrip("/"), retries, api_key=api_key or None)
 
 
 def http_options(service: Service, timeout: float) -> HttpOptions:

@@ -33,6 +33,7 @@ class Job(Schema):
     """A job and how far it is: `GET /v1/jobs/{id}`.
 
     Args:
+        owner: name of the client whose API key it was submitted with; None where none was asked for.
         reason: why the job failed or was cancelled.
         stopped_by: which limit of the budget ended the search; None before, and where it did not come to that.
         workers_online: workers that could run it now: online, with a device that takes work.
@@ -46,6 +47,7 @@ class Job(Schema):
 
     id: UUID
     name: str | None
+    owner: str | None = None
     state: JobState
     reason: str | None
     stopped_by: StopRule | None = None

@@ -46,6 +46,7 @@ def create_job(
     *,
     further_objectives: Sequence[ObjectiveInfo] = (),
     notes: Sequence[str] = (),
+    owner: str | None = None,
 ) -> UUID:
     """Create a job, its study, trial 0 (the baseline, waiting) and its runner tasks, in the caller's transaction.
 
@@ -55,6 +56,7 @@ def create_job(
         baseline_parameters: Optuna's parameters of trial 0.
         further_objectives: what else trials are judged by; `objective` is what they are ranked by.
         notes: what was guessed of the data.
+        owner: name of the client whose API key it is submitted with.
 
     Raises:
         InvalidRequest: `warm_start` names a job that does not exist.
@@ -77,10 +79,11 @@ def create_job(
         "priority": request.priority,
         "parallelism": request.runners,
         "budget_trials": request.budget.trials,
+        "owner": owner,
         "request": request.model_dump(mode="json"),
     }
     connection.execute(insert(JobRow).values(row))
-    _record(connection, job_id, JobState.queued, None)
+    _record(connection, job_id, JobState.queued, None, owner)
     defer_runners(connection, job_id, min(request.runners, request.budget.trials), request.priority)
     return job_id
 
@@ -142,8 +145,15 @@ _TRANSITION = """
 """
 
 
-def transition(connection: Connection, job_id: UUID, wanted: JobState, reason: str | None = None) -> None:
+def transition(
+    connection: Connection, job_id: UUID, wanted: JobState, reason: str | None = None, by: str | None = None
+) -> None:
     """Bring a job into another state and record the event; of one that fails or is cancelled, what waits fails now.
+
+    Args:
+        wanted: the state to bring it into.
+        reason: why, for those who look at the job.
+        by: name of the client that asked for it.
 
     Raises:
         NotFound: no such job.
@@ -154,18 +164,18 @@ def transition(connection: Connection, job_id: UUID, wanted: JobState, reason: s
         raise IllegalTransition(current, wanted)
     values = {"job": job_id, "state": wanted, "reason": reason, "final": wanted in FINAL_STATES}
     connection.execute(text(_TRANSITION), values)
-    _record(connection, job_id, wanted, reason)
+    _record(connection, job_id, wanted, reason, by)
     if wanted in (JobState.failed, JobState.cancelled):
         runs.fail_cancelled(connection)
 
 
-def cancel(connection: Connection, job_id: UUID) -> None:
+def cancel(connection: Connection, job_id: UUID, by: str | None = None) -> None:
     """Cancel a job: what waits fails with reason `cancelled` now, those in training at their next rung.
 
     Raises:
         NotFound, IllegalTransition: see `transition`.
     """
-    transition(connection, job_id, JobState.cancelled, "cancelled on request")
+    transition(connection, job_id, JobState.cancelled, "cancelled on request", by)
 
 
 def set_verdict(connection: Connection, job_id: UUID, verdict: Mapping[str, Any]) -> None:
@@ -174,9 +184,18 @@ def set_verdict(connection: Connection, job_id: UUID, verdict: Mapping[str, Any]
     connection.execute(text(query), {"job": job_id, "verdict": encode(verdict)})
 
 
-def _record(connection: Connection, job_id: UUID, state: JobState, reason: str | None) -> None:
-    data = {"state": state} | ({"reason": reason} if reason else {})
+def _record(connection: Connection, job_id: UUID, state: JobState, reason: str | None, by: str | None) -> None:
+    data = {"state": state} | ({"reason": reason} if reason else {}) | ({"by": by} if by else {})
     connection.execute(insert(EventRow).values({"job_id": job_id, "kind": "state", "data": data}))
+
+
+def get_owner(connection: Connection, job_id: UUID) -> str | None:
+    """Name of the client that submitted a job; raises NotFound."""
+    row = connection.execute(text("SELECT owner FROM jobs WHERE id = :job"), {"job": job_id}).first()
+    if row is None:
+        raise NotFound("job", str(job_id))
+    owner: str | None = row.owner
+    return owner
 
 
 def get_state(connection: Connection, job_id: UUID) -> JobState:
@@ -256,6 +275,7 @@ def _job(row: Row[Any], best: Trial | None, confirmation: ConfirmationProgress |
     return Job(
         id=row.id,
         name=row.name,
+        owner=row.owner,
         state=JobState(row.state),
         reason=row.reason,
         stopped_by=row.stopped_by,

@@ -55,8 +55,8 @@ def create_key(connection: Connection, secrets: Sequence[bytes], name: str, scop
         raise InvalidRequest(
             FieldProblem("name", "takes 1 to 100 letters, digits, . _ @ and -; a letter or digit first")
         )
-    if _active(connection, secrets):
-        require_usable(connection, secrets)
+    if _active(connection, secrets) and (problem := why_unusable(connection, secrets)):
+        raise InvalidRequest(FieldProblem("ACTSEARCH_KEY_SECRET", problem))
     token = new_token()
     values = {
         "id": uuid7(),
@@ -98,22 +98,17 @@ def list_keys(connection: Connection, secrets: Sequence[bytes]) -> list[KeyInfo]
     return [_info(row, secrets) for row in rows]
 
 
-def require_usable(connection: Connection, secrets: Sequence[bytes]) -> None:
-    """Return if there is a key that the service accepts.
-
-    Raises:
-        InvalidRequest: there is none; says what to do.
-    """
+def why_unusable(connection: Connection, secrets: Sequence[bytes]) -> str | None:
+    """Why no key would let anyone in, and what to do about it; None if some key would."""
     active = _active(connection, secrets)
     if not active:
-        message = "no one has an API key yet; make the first: actsearch keys create --name admin --scope admin"
-        raise InvalidRequest(FieldProblem("keys", message))
+        return "the database has no API key; make the first: actsearch keys create --name admin --scope admin"
     if all(key.hashed_with == "unknown" for key in active):
-        message = (
+        return (
             "the keys in the database were made with a secret that this machine does not have; set the same "
             "ACTSEARCH_KEY_SECRET on every machine, or revoke them all"
         )
-        raise InvalidRequest(FieldProblem("keys", message))
+    return None
 
 
 def revoke_key(connection: Connection, secrets: Sequence[bytes], wanted: str) -> KeyInfo:

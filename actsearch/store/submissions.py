@@ -17,9 +17,9 @@ from actsearch.schemas import JobRequest
 HEADER = "Idempotency-Key"
 
 _FORGET = "DELETE FROM submissions WHERE created_at < now() - INTERVAL '24 hours'"
-_FIND = "SELECT job_id, digest FROM submissions WHERE key = :key"
-_REMEMBER = "INSERT INTO submissions (key, digest, job_id) VALUES (:key, :digest, :job)"
-_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended(:key, 0))"
+_FIND = "SELECT job_id, digest FROM submissions WHERE owner = :owner AND key = :key"
+_REMEMBER = "INSERT INTO submissions (owner, key, digest, job_id) VALUES (:owner, :key, :digest, :job)"
+_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended(:owner || ' ' || :key, 0))"
 
 
 class SubmissionInProgress(ActsearchError):
@@ -29,17 +29,23 @@ class SubmissionInProgress(ActsearchError):
         super().__init__(f"a request with this {HEADER} is in progress; try again in a moment")
 
 
-def submitted_before(connection: Connection, key: str, request: JobRequest) -> UUID | None:
+def submitted_before(connection: Connection, owner: str | None, key: str, request: JobRequest) -> UUID | None:
     """The job that this key made within 24 hours; None if it is new, and then the caller's until its transaction ends.
+
+    Args:
+        owner: whose key it is: two clients may use the same one and know nothing of each other.
+        key: as the client chose it.
+        request: what is submitted with it now.
 
     Raises:
         SubmissionInProgress: another transaction has the key.
         InvalidRequest: the key was used for another request.
     """
-    if not connection.execute(text(_LOCK), {"key": key}).scalar_one():
+    whose = {"owner": owner or "", "key": key}
+    if not connection.execute(text(_LOCK), whose).scalar_one():
         raise SubmissionInProgress
     connection.execute(text(_FORGET))
-    found = connection.execute(text(_FIND), {"key": key}).first()
+    found = connection.execute(text(_FIND), whose).first()
     if found is None:
         return None
     if found.digest != _digest(request):
@@ -49,9 +55,10 @@ def submitted_before(connection: Connection, key: str, request: JobRequest) -> U
     return job
 
 
-def remember(connection: Connection, key: str, request: JobRequest, job: UUID) -> None:
+def remember(connection: Connection, owner: str | None, key: str, request: JobRequest, job: UUID) -> None:
     """Keep which job a key made, in the job's own transaction."""
-    connection.execute(text(_REMEMBER), {"key": key, "digest": _digest(request), "job": job})
+    values = {"owner": owner or "", "key": key, "digest": _digest(request), "job": job}
+    connection.execute(text(_REMEMBER), values)
 
 
 def _digest(request: JobRequest) -> str:

@@ -17,7 +17,7 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 class AccessLog:
-    """ASGI middleware: echoes `X-Request-ID` (or makes one up) and logs method, path, status and duration.
+    """ASGI middleware: echoes `X-Request-ID` (or makes one up) and logs method, path, status, duration and caller.
 
     It also answers for what the application did not expect: any layer further out would do so without the id.
     """
@@ -32,6 +32,7 @@ class AccessLog:
             return
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _ID.fullmatch(given) else uuid4().hex
+        state = scope.setdefault("state", {})
         status, begun, begin = 500, False, time.perf_counter()
 
         async def answer(message: Message) -> None:
@@ -50,7 +51,11 @@ class AccessLog:
                 await unexpected(error)(scope, receive, answer)
             finally:
                 milliseconds = round(1000 * (time.perf_counter() - begin), 1)
-                log.info("request", method=scope["method"], path=scope["path"], status=status, ms=milliseconds)
+                caller = getattr(state.get("caller"), "name", None)
+                of_whom = {} if caller is None else {"caller": caller}
+                log.info(
+                    "request", method=scope["method"], path=scope["path"], status=status, ms=milliseconds, **of_whom
+                )
 
 
 class HeadAsGet:

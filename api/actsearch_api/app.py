@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.responses import RedirectResponse
+from fastapi.security import HTTPBearer
 from sqlalchemy import Engine
 
 from actsearch.settings import Settings
 from actsearch.version import __version__
 from actsearch_api import problems
 from actsearch_api.access import AccessLog, HeadAsGet
+from actsearch_api.callers import Forbidden, KnownCallers, asks_for_keys
 from actsearch_api.catalogue import routes as catalogue
 from actsearch_api.dashboard import dashboard_routes
 from actsearch_api.guard import BodyGuard
@@ -28,6 +30,9 @@ _DESCRIPTION = (
 )
 
 
+_KEY = HTTPBearer(scheme_name="key", auto_error=False, description="An API key.")
+
+
 def create_app(settings: Settings, engine: Engine) -> FastAPI:
     """The service on a migrated database.
 
@@ -37,14 +42,19 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     app = FastAPI(title="actsearch", version=__version__, description=_DESCRIPTION)
     app.state.settings, app.state.engine, app.state.slots = settings, engine, Slots()
     problems.install(app)
+    app.add_exception_handler(Forbidden, lambda _, error: problems.problem(403, str(error)))
     app.add_middleware(BodyGuard, limit=settings.max_request_bytes)
+    app.add_middleware(KnownCallers, state=app.state)
     app.add_middleware(SameOrigin)
     app.add_middleware(KnownHosts, names=known_names(settings))
     app.add_middleware(HeadAsGet)
     app.add_middleware(AccessLog)
     app.add_middleware(Cautious)
-    for subject in (health, jobs, pareto, report, trials, leaderboard, catalogue, workers):
-        app.include_router(subject.router)
+    app.include_router(health.router)
+    # The dependency only describes the key: `KnownCallers` has checked it by then.
+    described = [Depends(_KEY)] if asks_for_keys(settings) else []
+    for subject in (jobs, pareto, report, trials, leaderboard, catalogue, workers):
+        app.include_router(subject.router, responses=problems.documented(401, 403, 503), dependencies=described)
     app.add_api_route("/", _home, include_in_schema=False)
     app.router.routes.extend(dashboard_routes(engine))
     return app

@@ -8,12 +8,16 @@ from errno import EACCES, EADDRINUSE
 
 import structlog
 import uvicorn
+from sqlalchemy import Engine
 
 from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.logs import configure_logging
 from actsearch.settings import Settings
 from actsearch.store import open_store
+from actsearch.store.key_secrets import read_secrets
+from actsearch.store.keys import why_unusable
 from actsearch_api.app import create_app
+from actsearch_api.callers import asks_for_keys
 from actsearch_api.slots import THREADS
 
 log = structlog.get_logger()
@@ -29,20 +33,38 @@ def serve(settings: Settings) -> None:
     """Serve the API until SIGTERM or SIGINT; port 0 takes a free one and logs it.
 
     Raises:
-        InvalidRequest: if nothing can listen at the address.
+        InvalidRequest: if nothing can listen at the address, or others can reach it and there is no API key.
         StoreError: if the database is unreachable or not migrated.
     """
     configure_logging(settings)
-    listening = _listen(settings.host, settings.port)
-    engine = open_store(settings, connections=2 * THREADS + DASHBOARD_THREADS)
-    app = create_app(settings, engine)
-    log.info("serving", url=f"http://{settings.host}:{listening.getsockname()[1]}")
-    sys.setswitchinterval(SWITCH_INTERVAL)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10)
-    try:
-        uvicorn.Server(config).run([listening])
-    finally:
-        engine.dispose()
+    with _listen(settings.host, settings.port) as listening:
+        engine = open_store(settings, connections=2 * THREADS + DASHBOARD_THREADS)
+        try:
+            _require_keys(settings, engine)
+            app = create_app(settings, engine)
+            log.info("serving", url=f"http://{settings.host}:{listening.getsockname()[1]}")
+            sys.setswitchinterval(SWITCH_INTERVAL)
+            config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10)
+            uvicorn.Server(config).run([listening])
+        finally:
+            engine.dispose()
+
+
+def _require_keys(settings: Settings, engine: Engine) -> None:
+    """Return if there is a key wherever one is asked for.
+
+    Raises:
+        InvalidRequest: there is none; says how to make the first.
+    """
+    secrets = read_secrets(settings)
+    if not asks_for_keys(settings):
+        return
+    with engine.connect() as connection:
+        problem = why_unusable(connection, secrets)
+    if problem:
+        way_out = "" if settings.require_key else "; or listen on 127.0.0.1"
+        message = f"the service asks for API keys at {settings.host}, but {problem}{way_out}"
+        raise InvalidRequest(FieldProblem("host", message))
 
 
 def _listen(host: str, port: int) -> socket.socket:

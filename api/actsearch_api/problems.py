@@ -49,9 +49,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(IllegalTransition, lambda _, error: problem(409, str(error)))
     app.add_exception_handler(SubmissionInProgress, _in_progress)
     app.add_exception_handler(StoreError, lambda _, error: problem(503, str(error)))
-    app.add_exception_handler(OperationalError, _database_away)
-    app.add_exception_handler(Busy, _busy)
-    app.add_exception_handler(PoolTimeout, _busy)
+    for passing in (OperationalError, Busy, PoolTimeout):
+        app.add_exception_handler(passing, lambda _, error: unavailable(error))
     app.add_exception_handler(HTTPException, _http)
 
 
@@ -65,18 +64,17 @@ def _not_found(_: Request, error: Exception) -> JSONResponse:
     return problem(404, str(error))
 
 
-def _database_away(_: Request, error: Exception) -> JSONResponse:
-    log.error("database unreachable", error=str(error))
-    return problem(503, "the database cannot be reached; try again later", headers={"Retry-After": "5"})
+def unavailable(error: Exception) -> JSONResponse:
+    """The answer to a request that may fare better in a moment: the database is away, or too many others wait."""
+    if isinstance(error, OperationalError):
+        log.error("database unreachable", error=str(error))
+        return problem(503, "the database cannot be reached; try again later", headers={"Retry-After": "5"})
+    log.warning("too busy", error=str(error))
+    return problem(503, "too many requests at once; try again in a moment", headers={"Retry-After": "2"})
 
 
 def _in_progress(_: Request, error: Exception) -> JSONResponse:
     return problem(409, str(error), headers={"Retry-After": "1"})
-
-
-def _busy(_: Request, error: Exception) -> JSONResponse:
-    log.warning("too busy", error=str(error))
-    return problem(503, "too many requests at once; try again in a moment", headers={"Retry-After": "2"})
 
 
 def _http(_: Request, error: Exception) -> JSONResponse:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import schemathesis
 from fastapi import FastAPI
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -18,11 +18,15 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
     unsupported_method,
 )
+from sqlalchemy import Engine
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from actsearch.schemas import KeyScope
 from actsearch.settings import Settings
 from actsearch.store import create_store_engine
+from actsearch.store.keys import create_key
 from actsearch_api.app import create_app
+from actsearch_api.callers import OPEN_TO_ALL
 
 CHECKS = [
     not_a_server_error,
@@ -81,3 +85,34 @@ def test_so_are_those_about_what_exists(
     answer = case.call_and_validate(checks=[check for check in CHECKS if check is not negative_data_rejection])
     # A report may have no such chart (yet).
     assert answer.status_code != 404 or "chart" in (case.query or {})
+
+
+@pytest.fixture
+def keys(engine: Engine) -> dict[KeyScope | None, dict[str, str]]:
+    """The service as it is where others reach it; headers with a key of each scope, and with none."""
+    secret = "s" * 32
+    service.app = create_app(Settings(_env_file=None, require_key=True, key_secret=secret), engine)
+    headers: dict[KeyScope | None, dict[str, str]] = {None: {}}
+    with engine.begin() as connection:
+        for scope in KeyScope:
+            token, _ = create_key(connection, [secret.encode()], scope, scope)
+            headers[scope] = {"Authorization": f"Bearer {token}"}
+    return headers
+
+
+@schema.parametrize()
+@settings(FEW, max_examples=4, phases=[Phase.generate])
+def test_so_are_those_to_keys_of_every_scope_and_to_none(
+    case: schemathesis.Case, keys: dict[KeyScope | None, dict[str, str]]
+) -> None:
+    closed = case.path not in OPEN_TO_ALL
+    for scope, headers in keys.items():
+        # Who may not ask is told so, whatever else is wrong with the request.
+        checks = [check for check in CHECKS if check not in (negative_data_rejection, unsupported_method)]
+        status = case.call_and_validate(checks=checks, headers=headers).status_code
+        if scope is None:
+            assert (status == 401) is closed
+        elif scope == KeyScope.read:
+            assert (status == 403) is (closed and case.method not in ("GET", "HEAD", "OPTIONS"))
+        else:
+            assert status not in (401, 403)

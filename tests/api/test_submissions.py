@@ -67,7 +67,7 @@ def test_a_key_is_forgotten_after_a_day(http: TestClient, engine: Engine) -> Non
 def test_while_the_first_is_in_progress_the_second_is_told_so(http: TestClient, engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(
-            text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": KEY["Idempotency-Key"]}
+            text("SELECT pg_advisory_xact_lock(hashtextextended(' ' || :key, 0))"), {"key": KEY["Idempotency-Key"]}
         )
         answer = http.post("/v1/jobs", json=REQUEST, headers=KEY)
     assert (answer.status_code, answer.headers["retry-after"]) == (409, "1")

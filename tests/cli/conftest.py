@@ -16,9 +16,15 @@ from actsearch_api.app import create_app
 
 
 @pytest.fixture
-def api_url(engine: Engine) -> Iterator[str]:
+def api_settings() -> Settings:
+    """Settings of the API; a module may have its own."""
+    return Settings()
+
+
+@pytest.fixture
+def api_url(engine: Engine, api_settings: Settings) -> Iterator[str]:
     """Address of a running API on a fresh database, without workers."""
-    server = uvicorn.Server(uvicorn.Config(create_app(Settings(), engine), log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(create_app(api_settings, engine), log_level="warning"))
     listening = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()

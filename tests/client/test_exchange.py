@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from actsearch.client import calls
 from actsearch.client.calls import Call
 from actsearch.client.errors import (
+    AccessDenied,
     AnswerError,
     ConflictError,
     InvalidRequestError,
@@ -152,8 +153,8 @@ def test_the_server_may_say_how_long_to_pause(asked: str, seconds: float) -> Non
         (429, ServerError),
         (500, ServerError),
         (503, ServerError),
-        (401, AnswerError),
-        (403, AnswerError),
+        (401, AccessDenied),
+        (403, AccessDenied),
         (418, AnswerError),
     ],
 )

@@ -28,6 +28,7 @@ from actsearch.schemas import (
 from actsearch.store import evaluations, jobs, ranking, submissions, trials
 from actsearch.study import prepare
 from actsearch.study.judging.importances import importances, importances_within
+from actsearch_api.callers import Asking
 from actsearch_api.dependencies import ServiceSettings, Store
 from actsearch_api.problems import documented
 from actsearch_api.slots import in_transaction
@@ -78,9 +79,11 @@ class RankingFilter(Schema):
 @router.post("", status_code=201, responses=documented(400, 409, 413, 415, 422, 503))
 @in_transaction()
 def submit(
+    *,
     request: JobRequest,
     connection: Connection,
     settings: ServiceSettings,
+    caller: Asking,
     response: Response,
     key: Annotated[Key | None, Header(alias=submissions.HEADER)] = None,
 ) -> Job:
@@ -88,16 +91,16 @@ def submit(
 
     Sent again with the same `Idempotency-Key` within 24 hours, it answers with the job that it made first.
     """
-    job_id = submissions.submitted_before(connection, key, request) if key else None
+    job_id = submissions.submitted_before(connection, caller.name, key, request) if key else None
     if job_id is None:
-        job_id = _created(connection, request)
+        job_id = _created(connection, request, caller.name)
         if key:
-            submissions.remember(connection, key, request, job_id)
+            submissions.remember(connection, caller.name, key, request, job_id)
     response.headers["Location"] = f"/v1/jobs/{job_id}"
     return jobs.get_job(connection, job_id, settings.stall_timeout)
 
 
-def _created(connection: Connection, request: JobRequest) -> UUID:
+def _created(connection: Connection, request: JobRequest, owner: str | None) -> UUID:
     prepared = prepare(request)
     return jobs.create_job(
         connection,
@@ -107,6 +110,7 @@ def _created(connection: Connection, request: JobRequest) -> UUID:
         prepared.baseline_parameters,
         further_objectives=prepared.objectives[1:],
         notes=prepared.notes,
+        owner=owner,
     )
 
 
@@ -128,9 +132,10 @@ def get_job(job_id: JobId, connection: Connection, settings: ServiceSettings) ->
 
 @router.post("/{job_id}/cancel", responses=documented(404, 409, 422, 503))
 @in_transaction()
-def cancel(job_id: JobId, connection: Connection, settings: ServiceSettings) -> Job:
+def cancel(job_id: JobId, connection: Connection, settings: ServiceSettings, caller: Asking) -> Job:
     """Cancel a job: what waits ends now, what trains ends at its next rung."""
-    jobs.cancel(connection, job_id)
+    caller.require_change(jobs.get_owner(connection, job_id))
+    jobs.cancel(connection, job_id, by=caller.name)
     return jobs.get_job(connection, job_id, settings.stall_timeout)
 
 
