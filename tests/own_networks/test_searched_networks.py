@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import actsearch
 from zoo import OwnNetwork, counted
@@ -29,34 +29,32 @@ SMALL: dict[str, Any] = {
 }
 
 
-class Called(nn.Module):
-    """A network as its lesson calls it: one tensor in, one out."""
-
-    def __init__(self, network: nn.Module, forward: Callable[[nn.Module, Tensor], Tensor]) -> None:
-        super().__init__()
-        self.network, self.call = network, forward
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.call(self.network, x)
-
-
-def parts(network: OwnNetwork) -> list[tuple[Tensor, Tensor]]:
-    """The network's data for training, validation and test."""
+def parts(network: OwnNetwork) -> list[tuple[Any, Tensor]]:
+    """The network's data for training, validation and test, inputs as it takes them."""
     inputs, targets = network.lesson.data(sum(SIZES))
-    return list(zip(inputs.split(SIZES), targets.split(SIZES), strict=True))
+    if isinstance(inputs, dict):
+        columns = zip(*(value.split(SIZES) for value in inputs.values()), strict=True)
+        cut: Sequence[Any] = [dict(zip(inputs, column, strict=True)) for column in columns]
+    else:
+        cut = inputs.split(SIZES)
+    return list(zip(cut, targets.split(SIZES), strict=True))
 
 
 def test_a_search_ends_with_a_verdict(network: OwnNetwork) -> None:
     torch.manual_seed(0)
-    model = Called(network.build(), network.lesson.forward)
+    model, lesson = network.build(), network.lesson
     before = {name: value.clone() for name, value in model.state_dict().items()}
 
-    found = actsearch.search(model, *parts(network), loss=network.lesson.loss, **SMALL)
+    found = actsearch.search(
+        model, *parts(network), loss=lesson.loss, outputs=lesson.outputs, forward=lesson.forward, **SMALL
+    )
 
     assert {trial.state for trial in found.trials} == {"complete"}
-    assert counted(found.replaced) == {f"network.{place}": number for place, (number, _) in network.found.items()}
+    assert found.baseline.family == "as given"
+    assert counted(found.replaced) == {place: number for place, (number, _) in network.found.items()}
     assert found.verdict is not None
     assert " on test data: " in found.verdict.words
-    assert type(found.winner_module) is Called
+    assert "as given" in found.verdict.words
+    assert isinstance(found.winner_module, type(model))
     for name, value in model.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)

@@ -19,14 +19,16 @@ class Lesson:
     """What a network is trained on in a small search.
 
     Args:
-        data: `(inputs, targets)` of this many samples.
-        forward: how the network is called on inputs, to give one tensor.
+        data: `(inputs, targets)` of this many samples; inputs as the network takes them.
         loss: None for the one of the targets' kind.
+        outputs: which of several is learned; None for the one that is taken without a word.
+        forward: how the network is called, where inputs alone do not say; else None.
     """
 
-    data: Callable[[int], tuple[Tensor, Tensor]]
-    forward: Callable[[nn.Module, Tensor], Tensor] = field(default=lambda model, inputs: model(inputs))
+    data: Callable[[int], tuple[Tensor | dict[str, Tensor], Tensor]]
     loss: Callable[[Tensor, Tensor], Tensor] | None = None
+    outputs: str | None = None
+    forward: Callable[[nn.Module, Any], Tensor] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -92,40 +92,12 @@ def _whisper() -> nn.Module:
     return WhisperForConditionalGeneration(WhisperConfig(vocab_size=WORDS, **size))
 
 
-def _read(model: nn.Module, words: Tensor) -> Tensor:
-    logits: Tensor = model(input_ids=words, attention_mask=(words != 0).long()).logits
-    return logits
-
-
-def _continued(model: nn.Module, words: Tensor) -> Tensor:
-    logits: Tensor = model(input_ids=words).logits
-    return logits
-
-
-def _translated(model: nn.Module, pairs: Tensor) -> Tensor:
-    """Pairs of sentences (N, 2, LENGTH)."""
-    words, shifted = pairs.unbind(1)
-    logits: Tensor = model(input_ids=words, attention_mask=(words != 0).long(), decoder_input_ids=shifted).logits
-    return logits
-
-
-def _written_down(model: nn.Module, spectrograms: Tensor) -> Tensor:
-    """All words at once, from as many starts."""
-    starts = torch.full((len(spectrograms), LENGTH), START, device=spectrograms.device)
-    logits: Tensor = model(input_features=spectrograms, decoder_input_ids=starts).logits
-    return logits
-
-
-def _pairs(samples: int) -> tuple[Tensor, Tensor]:
-    batch = translated(samples)
-    return torch.stack([batch["input_ids"], batch["decoder_input_ids"]], 1), sentences(samples, 1)
-
-
-_CLASSIFIED = Lesson(lambda samples: (tokenised(samples)["input_ids"], torch.arange(samples) % CLASSES), _read)
-_TAGGED = Lesson(lambda samples: (tokenised(samples)["input_ids"], sentences(samples) % CLASSES), _read, token_loss)
-_CONTINUED = Lesson(lambda samples: (sentences(samples), sentences(samples).roll(-1, 1)), _continued, token_loss)
-_TRANSLATED = Lesson(_pairs, _translated, token_loss)
-_WRITTEN = Lesson(lambda samples: (spoken(samples)["input_features"], sentences(samples, 1)), _written_down, token_loss)
+_CLASSIFIED = Lesson(lambda samples: (tokenised(samples), torch.arange(samples) % CLASSES))
+_TAGGED = Lesson(lambda samples: (tokenised(samples), sentences(samples) % CLASSES), token_loss)
+_CONTINUED = Lesson(lambda samples: ({"input_ids": sentences(samples)}, sentences(samples).roll(-1, 1)), token_loss)
+_PADDED = Lesson(lambda samples: (tokenised(samples), sentences(samples).roll(-1, 1)), token_loss)
+_TRANSLATED = Lesson(lambda samples: (translated(samples), sentences(samples, 1)), token_loss)
+_WRITTEN = Lesson(lambda samples: (spoken(samples), sentences(samples, 1)), token_loss)
 
 LANGUAGE = (
     OwnNetwork(
@@ -161,7 +133,7 @@ LANGUAGE = (
         _llama,
         lambda: tokenised(4),
         {"model.layers.#.mlp.act_fn": (2, "SiLUActivation")},
-        _CONTINUED,
+        _PADDED,
     ),
     OwnNetwork(
         "t5",

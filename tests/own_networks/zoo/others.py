@@ -47,7 +47,7 @@ def _nodes(samples: int) -> tuple[Tensor, Tensor]:
     return torch.arange(samples) % NODES, torch.arange(samples) % CLASSES
 
 
-_NODES = Lesson(_nodes, _of_nodes)
+_NODES = Lesson(_nodes, forward=_of_nodes)
 
 
 class Conv(nn.Module):

@@ -79,9 +79,9 @@ def _unet() -> nn.Module:
     )
 
 
-def _logits(model: nn.Module, inputs: Tensor) -> Tensor:
-    logits: Tensor = model(inputs).logits
-    return logits
+def _named(size: int, samples: int) -> tuple[dict[str, Tensor], Tensor]:
+    inputs, classes = pictures(size, samples)
+    return {"pixel_values": inputs}, classes
 
 
 def _boxes(model: nn.Module, inputs: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ VISION = (
         _vit,
         lambda: {"pixel_values": pictures(16, 4)[0]},
         {"vit.layers.#.mlp.activation_fn": (2, "GELUActivation")},
-        Lesson(lambda samples: pictures(16, samples), _logits),
+        Lesson(lambda samples: _named(16, samples)),
     ),
     OwnNetwork(  # quick_gelu, x * sigmoid(1.702 x), is no gate
         "clip",
@@ -104,7 +104,7 @@ VISION = (
         _clip,
         lambda: {"pixel_values": pictures(16, 4)[0]},
         {"vision_model.encoder.layers.#.mlp.activation_fn": (2, "QuickGELUActivation")},
-        Lesson(lambda samples: pictures(16, samples), lambda model, x: model(x).image_embeds),
+        Lesson(lambda samples: _named(16, samples), outputs="image_embeds"),
     ),
     OwnNetwork(
         "yolos",
@@ -116,7 +116,7 @@ VISION = (
             "class_labels_classifier.relu_call#": (2, "F.relu"),
             "bbox_predictor.relu_call#": (2, "F.relu"),
         },
-        Lesson(lambda samples: boxed(16, samples), _boxes, box_loss),
+        Lesson(lambda samples: boxed(16, samples), box_loss, forward=_boxes),
         left={"sigmoid_call#": (1, "squashes the output")},  # boxes in (0, 1)
     ),
     OwnNetwork(
@@ -128,7 +128,7 @@ VISION = (
             "segformer.stages.#.blocks.#.mlp.activation_fn": (4, "GELUActivation"),
             "decode_head.activation": (1, "ReLU"),
         },
-        Lesson(lambda samples: masks(32, samples), _logits, mask_loss),
+        Lesson(lambda samples: masks(32, samples), mask_loss),
     ),
     OwnNetwork(  # PReLU: one learned slope each
         "unet",
