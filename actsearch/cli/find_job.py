@@ -8,6 +8,7 @@ from uuid import UUID
 from actsearch.client import Client, JobHandle
 from actsearch.client.display import label, short_id
 from actsearch.errors import NotFound
+from actsearch.schemas import JobSummary
 
 SEARCHED = 1000
 
@@ -22,10 +23,11 @@ def find_job(client: Client, wanted: str) -> JobHandle:
         newest = next(client.jobs(), None)
         if newest is None:
             raise NotFound("job", wanted)
-        return newest
+        return client.job(newest.id)
     if _is_uuid(wanted):
         return client.job(wanted)
-    return _only(wanted, [job for job in islice(client.jobs(), SEARCHED) if matches(job.id, wanted)])
+    found = [job for job in islice(client.jobs(), SEARCHED) if matches(job.id, wanted)]
+    return client.job(_only(wanted, found).id)
 
 
 def matches(identity: UUID, wanted: str) -> bool:
@@ -34,11 +36,11 @@ def matches(identity: UUID, wanted: str) -> bool:
     return bool(text) and (identity.hex.startswith(text) or identity.hex.endswith(text))
 
 
-def _only(wanted: str, found: list[JobHandle]) -> JobHandle:
+def _only(wanted: str, found: list[JobSummary]) -> JobSummary:
     if len(found) == 1:
         return found[0]
     if found:
-        raise NotFound("single job", wanted, [f"{short_id(job.id)} ({label(job.snapshot)})" for job in found[:10]])
+        raise NotFound("single job", wanted, [f"{short_id(job.id)} ({label(job)})" for job in found[:10]])
     raise NotFound("job", wanted)
 
 

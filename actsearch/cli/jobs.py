@@ -90,7 +90,7 @@ def jobs(
 ) -> None:
     """List jobs, newest first."""
     with Client(url) as client:
-        listed = [job.snapshot for job in islice(client.jobs(state), limit)]
+        listed = list(islice(client.jobs(state), limit))
     if as_json:
         print_json(listed)
     else:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from actsearch.cli.texts import activation_text, duration_text, moment_text, other_parameters, value_text
 from actsearch.client.display import STATE_STYLES, best_so_far, label, note, short_id
-from actsearch.schemas import Job, Trial
+from actsearch.schemas import Job, JobSummary, Trial
 
 BASELINE_STYLE = "bold yellow"
 
@@ -30,7 +30,7 @@ def add_row(table: Table, *cells: object, style: str = "") -> None:
     table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in cells), style=style)
 
 
-def job_table(jobs: Sequence[Job]) -> Table:
+def job_table(jobs: Sequence[JobSummary]) -> Table:
     """Jobs, one a line."""
     table = new_table("id", "job", "state", "trials", "best", "submitted", "note")
     for job in jobs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 from uuid import UUID
 
@@ -28,7 +28,9 @@ from actsearch.schemas import (
     FamilyRanking,
     Importances,
     Job,
+    JobField,
     JobRequest,
+    JobSummary,
     Leaderboard,
     Page,
     ParetoFront,
@@ -107,10 +109,14 @@ class AsyncClient:
         """
         return AsyncJobHandle(self, await self.ask(calls.get_job(job_id)))
 
-    async def jobs(self, state: str | None = None) -> AsyncIterator[AsyncJobHandle]:
-        """All jobs, or those in a state, the newest first; fetched page by page as they are consumed."""
-        async for job in self.items(calls.list_jobs(state)):
-            yield AsyncJobHandle(self, job)
+    def jobs(self, state: str | None = None, fields: Sequence[JobField] = ()) -> AsyncIterator[JobSummary]:
+        """All jobs, or those in a state, the newest first, in short; fetched page by page as they are consumed.
+
+        Args:
+            state: leave out those in other states.
+            fields: what each is to have beside: `request`, `verdict`, `notes`. `job(id)` has all of it.
+        """
+        return self.items(calls.list_jobs(state, fields))
 
     async def leaderboard(self, architecture: str, task: str, limit: int = 100) -> Leaderboard:
         """Families by what they gained over the baseline in all jobs of an architecture and a task, verdicts first."""

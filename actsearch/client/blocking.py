@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 from uuid import UUID
 
@@ -28,7 +28,9 @@ from actsearch.schemas import (
     FamilyRanking,
     Importances,
     Job,
+    JobField,
     JobRequest,
+    JobSummary,
     Leaderboard,
     Page,
     ParetoFront,
@@ -105,10 +107,14 @@ class Client:
         """
         return JobHandle(self, self.ask(calls.get_job(job_id)))
 
-    def jobs(self, state: str | None = None) -> Iterator[JobHandle]:
-        """All jobs, or those in a state, the newest first; fetched page by page as they are consumed."""
-        for job in self.items(calls.list_jobs(state)):
-            yield JobHandle(self, job)
+    def jobs(self, state: str | None = None, fields: Sequence[JobField] = ()) -> Iterator[JobSummary]:
+        """All jobs, or those in a state, the newest first, in short; fetched page by page as they are consumed.
+
+        Args:
+            state: leave out those in other states.
+            fields: what each is to have beside: `request`, `verdict`, `notes`. `job(id)` has all of it.
+        """
+        return self.items(calls.list_jobs(state, fields))
 
     def leaderboard(self, architecture: str, task: str, limit: int = 100) -> Leaderboard:
         """Families by what they gained over the baseline in all jobs of an architecture and a task, verdicts first."""

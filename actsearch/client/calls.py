@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
@@ -20,6 +20,8 @@ from actsearch.schemas import (
     File,
     Importances,
     Job,
+    JobField,
+    JobSummary,
     Leaderboard,
     Page,
     ParetoFront,
@@ -70,9 +72,9 @@ def get_job(job_id: UUID | str) -> Call[Job]:
     return Call("GET", f"/v1/jobs/{job_id}", Job)
 
 
-def list_jobs(state: str | None = None, limit: int = PAGE) -> Call[Page[Job]]:
+def list_jobs(state: str | None = None, fields: Sequence[JobField] = (), limit: int = PAGE) -> Call[Page[JobSummary]]:
     """Jobs, the newest first."""
-    return Call("GET", "/v1/jobs", Page[Job], {"state": state, "limit": limit})
+    return Call("GET", "/v1/jobs", Page[JobSummary], {"state": state, "fields": list(fields), "limit": limit})
 
 
 def cancel_job(job_id: UUID) -> Call[Job]:

@@ -11,7 +11,7 @@ from uuid import UUID
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from actsearch.schemas import FINAL_STATES, Job, JobState
+from actsearch.schemas import FINAL_STATES, Job, JobState, JobSummary
 
 STATE_STYLES = {
     JobState.queued: "yellow",
@@ -29,24 +29,24 @@ def short_id(identity: UUID) -> str:
     return identity.hex[-8:]
 
 
-def label(job: Job) -> str:
+def label(job: Job | JobSummary) -> str:
     """The job as people call it."""
-    return job.name or f"{job.request.task.name} / {job.request.architecture.name}"
+    return job.name or f"{job.task} / {job.architecture}"
 
 
-def best_so_far(job: Job) -> str:
+def best_so_far(job: Job | JobSummary) -> str:
     """Metric, value and family of the best trial, in a few words."""
     if job.best is None or job.best.value is None:
         return f"best {job.objective.metric}: none yet"
     return f"best {job.objective.metric} {job.best.value:.4g} ({job.best.family})"
 
 
-def note(job: Job) -> str:
+def note(job: Job | JobSummary) -> str:
     """What else is worth saying: nobody to work on it, trials that did not complete, why it ended."""
     if job.reason:
         return job.reason
-    if job.verdict is not None:
-        return job.verdict.words
+    if job.words is not None:
+        return job.words
     if job.state not in FINAL_STATES and job.workers_online == 0:
         return "no worker online: start one with `actsearch worker`"
     if job.state is JobState.confirming and job.confirmation is not None:

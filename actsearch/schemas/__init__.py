@@ -23,10 +23,7 @@ from actsearch.schemas.catalogue import (
     TaskInfo,
     WorkerInfo,
 )
-from actsearch.schemas.jobs import (
-    Job,
-    Progress,
-)
+from actsearch.schemas.jobs import BestTrial, Job, JobField, JobSummary, Progress
 from actsearch.schemas.json_schema import json_schema
 from actsearch.schemas.keys import KeyInfo, KeyScope
 from actsearch.schemas.measures import Measure
@@ -107,6 +104,7 @@ __all__ = [
     "ActivationSpec",
     "ArchitectureInfo",
     "Arm",
+    "BestTrial",
     "Budget",
     "Chart",
     "Choices",
@@ -131,8 +129,10 @@ __all__ = [
     "Interval",
     "Item",
     "Job",
+    "JobField",
     "JobRequest",
     "JobState",
+    "JobSummary",
     "KeyInfo",
     "KeyScope",
     "Leader",

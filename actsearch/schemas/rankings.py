@@ -131,10 +131,12 @@ class Importances(Schema):
 
 
 class SearchGain(Schema):
-    """What a family gained over the baseline in one job.
+    """What a family gained over the baseline in one job, or in several on average.
 
     Args:
+        job_id, trial, activations: of the job in which it gained most.
         gain: turned so that positive is better, in the metric's unit.
+        jobs: how many it is the mean of.
         error: standard error of the gain where it is a mean over fresh seeds; 0 for best against best of a search.
         seeds: fresh seeds behind it; 0 for a search.
     """
@@ -145,6 +147,7 @@ class SearchGain(Schema):
     activations: dict[str, ActivationSpec]
     trial: int
     gain: float
+    jobs: int = 1
     error: float = 0.0
     seeds: int = 0
 

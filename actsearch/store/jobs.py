@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,16 +15,18 @@ from actsearch.schemas import (
     FINAL_STATES,
     JOB_TRANSITIONS,
     ActivationSpec,
+    BestTrial,
     ConfirmationProgress,
     Direction,
     Job,
+    JobField,
     JobRequest,
     JobState,
+    JobSummary,
     ObjectiveInfo,
     Page,
     Progress,
     Scalar,
-    Trial,
     Verdict,
 )
 from actsearch.store import evaluations, ranking, runs
@@ -213,23 +215,43 @@ def get_request(connection: Connection, job_id: UUID) -> tuple[JobState, JobRequ
 
 # --- reading --------------------------------------------------------------------------------------
 
-_JOBS = """
-    SELECT j.*, count(t.id) FILTER (WHERE t.state = 'complete') AS complete,
-        count(t.id) FILTER (WHERE t.state = 'pruned') AS pruned,
-        count(t.id) FILTER (WHERE t.state = 'failed') AS failed,
-        count(t.id) FILTER (WHERE t.state = 'running') AS running,
-        count(t.id) FILTER (WHERE t.state = 'waiting') AS waiting,
-        (SELECT s.user_attrs -> 'notes' FROM studies s WHERE s.id = j.study_id) AS notes
-    FROM jobs j LEFT JOIN trials t ON t.study_id = j.study_id
+# Finished trials are counted as they finish; those under way are few.
+_SEEN = """
+    j.id, j.study_id, j.name, j.owner, j.state, j.reason, j.stopped_by, j.architecture, j.task, j.metric, j.direction,
+    j.budget_trials, j.created_at, j.started_at, j.finished_at, j.verdict ->> 'words' AS words,
+    coalesce(k.complete, 0) AS complete, coalesce(k.pruned, 0) AS pruned, coalesce(k.failed, 0) AS failed,
+    (SELECT count(*) FROM trials t WHERE t.study_id = j.study_id AND t.state = 'running') AS running,
+    (SELECT count(*) FROM trials t WHERE t.study_id = j.study_id AND t.state = 'waiting') AS waiting
+"""
+_FIELDS: Mapping[JobField, str] = {
+    "request": "j.request",
+    "verdict": "j.verdict",
+    "notes": "coalesce((SELECT s.user_attrs -> 'notes' FROM studies s WHERE s.id = j.study_id), '[]') AS notes",
+}
+_FROM = "FROM jobs j LEFT JOIN tallies k ON k.study_id = j.study_id"
+_BEST = """
+    LEFT JOIN LATERAL (
+        SELECT a.trial_id FROM activation_tallies a WHERE a.study_id = j.study_id
+        ORDER BY a.merit DESC, a.number LIMIT 1
+    ) first ON true LEFT JOIN trials best ON best.id = first.trial_id
 """
 
 
 def get_job(connection: Connection, job_id: UUID, stall_timeout: float) -> Job:
     """A job and how far it is; raises NotFound."""
-    row = connection.execute(text(_JOBS + " WHERE j.id = :job GROUP BY j.id"), {"job": job_id}).first()
+    columns = ", ".join([_SEEN, *_FIELDS.values()])
+    query = f"SELECT {columns} {_FROM} WHERE j.id = :job"
+    row = connection.execute(text(query), {"job": job_id}).first()
     if row is None:
         raise NotFound("job", str(job_id))
-    return _jobs(connection, [row], stall_timeout)[0]
+    confirmation = evaluations.progress(connection, [job_id]).get(job_id)
+    return Job(
+        **_seen(row, confirmation, workers_online(connection, stall_timeout)),
+        request=JobRequest.model_validate(row.request),
+        best=ranking.best_trials(connection, [job_id]).get(job_id),
+        verdict=None if row.verdict is None else Verdict.model_validate(row.verdict),
+        notes=row.notes,
+    )
 
 
 _KEYS = Keyset("jobs", created_at=datetime, id=UUID)
@@ -240,10 +262,14 @@ def list_jobs(
     stall_timeout: float,
     *,
     state: JobState | None = None,
+    fields: Collection[JobField] = (),
     limit: int = 50,
     cursor: str | None = None,
-) -> Page[Job]:
+) -> Page[JobSummary]:
     """Jobs, newest first.
+
+    Args:
+        fields: what to give of each beside its summary.
 
     Raises:
         InvalidRequest: the cursor is not one that an earlier page gave.
@@ -256,39 +282,43 @@ def list_jobs(
     if cursor is not None:
         where.append("(j.created_at, j.id) < (:created_at, :id)")
         values |= _KEYS.place(cursor)
-    chosen = f"j.id IN (SELECT j.id FROM jobs j WHERE {' AND '.join(where)} ORDER BY j.created_at DESC, j.id DESC LIMIT :limit)"  # noqa: S608, E501
-    query = f"{_JOBS} WHERE {chosen} GROUP BY j.id ORDER BY j.created_at DESC, j.id DESC"
+    columns = ", ".join([_SEEN, *(_FIELDS[field] for field in _FIELDS if field in fields)])
+    query = f"""SELECT {columns}, best.uid AS best_id, best.number AS best_number, best.value AS best_value,
+            best.family AS best_family
+        {_FROM} {_BEST} WHERE {" AND ".join(where)} ORDER BY j.created_at DESC, j.id DESC LIMIT :limit"""
     rows, further = _KEYS.page(connection.execute(text(query), values).all(), limit)
-    return Page[Job](items=_jobs(connection, rows, stall_timeout), next_cursor=further)
-
-
-def _jobs(connection: Connection, rows: Sequence[Row[Any]], stall_timeout: float) -> list[Job]:
     online = workers_online(connection, stall_timeout)
-    best = ranking.best_trials(connection, [row.id for row in rows])
     confirming = evaluations.progress(connection, [row.id for row in rows])
-    return [_job(row, best.get(row.id), confirming.get(row.id), online) for row in rows]
+    items = [_summary(row, confirming.get(row.id), online, fields) for row in rows]
+    return Page[JobSummary](items=items, next_cursor=further)
 
 
-def _job(row: Row[Any], best: Trial | None, confirmation: ConfirmationProgress | None, online: int) -> Job:
+def _summary(
+    row: Row[Any], confirmation: ConfirmationProgress | None, online: int, fields: Collection[JobField]
+) -> JobSummary:
+    best = None
+    if row.best_id is not None:
+        best = BestTrial(id=row.best_id, number=row.best_number, value=row.best_value, family=row.best_family)
+    return JobSummary(
+        **_seen(row, confirmation, online),
+        best=best,
+        request=JobRequest.model_validate(row.request) if "request" in fields else None,
+        verdict=Verdict.model_validate(row.verdict) if "verdict" in fields and row.verdict is not None else None,
+        notes=row.notes if "notes" in fields else None,
+    )
+
+
+def _seen(row: Row[Any], confirmation: ConfirmationProgress | None, online: int) -> dict[str, Any]:
+    """What lists and single jobs have in common."""
     counts = {state: getattr(row, state) for state in ("complete", "pruned", "failed", "running", "waiting")}
     finished = row.complete + row.pruned + row.failed
-    return Job(
-        id=row.id,
-        name=row.name,
-        owner=row.owner,
-        state=JobState(row.state),
-        reason=row.reason,
-        stopped_by=row.stopped_by,
-        request=JobRequest.model_validate(row.request),
-        notes=row.notes or [],
-        objective=ObjectiveInfo(metric=row.metric, direction=Direction(row.direction)),
-        progress=Progress(budget=row.budget_trials, finished=finished, **counts),
-        best=best,
-        confirmation=confirmation,
-        verdict=None if row.verdict is None else Verdict.model_validate(row.verdict),
-        workers_online=online,
-        dashboard=f"/dashboard/studies/{row.study_id}",
-        created_at=row.created_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-    )
+    same = ("id", "name", "owner", "reason", "stopped_by", "architecture", "task", "words")
+    times = ("created_at", "started_at", "finished_at")
+    return {name: getattr(row, name) for name in (*same, *times)} | {
+        "state": JobState(row.state),
+        "objective": ObjectiveInfo(metric=row.metric, direction=Direction(row.direction)),
+        "progress": Progress(budget=row.budget_trials, finished=finished, **counts),
+        "confirmation": confirmation,
+        "workers_online": online,
+        "dashboard": f"/dashboard/studies/{row.study_id}",
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,19 +15,25 @@ LATEST = 200
 """Jobs that count: the latest of the pair."""
 
 JOBS = """
-    SELECT id, study_id, direction, metric, verdict FROM jobs
+    SELECT id, verdict FROM jobs
     WHERE architecture = :architecture AND task = :task AND state = 'completed'
     ORDER BY created_at DESC, id DESC LIMIT :limit
 """
 
-# Each family's best, and the baseline's, of searches; infinities and NaN do not count.
-BESTS = """
-    SELECT DISTINCT ON (j.id, t.is_baseline, t.family) j.id AS job_id, t.is_baseline, t.family, t.activations,
-           t.number, CASE WHEN j.direction = 'maximize' THEN t.value ELSE -t.value END AS merit
-    FROM jobs j JOIN trials t ON t.study_id = j.study_id
-    WHERE j.id = ANY(:jobs) AND t.state = 'complete' AND t.value > '-Infinity' AND t.value < 'Infinity'
-        AND t.family IS NOT NULL
-    ORDER BY j.id, t.is_baseline, t.family, merit DESC, t.number
+# Each family's best over the baseline's best, where it does not compute the baseline, over jobs.
+GAINS = """
+    WITH gains AS (
+        SELECT j.id AS job_id, j.metric, f.family, f.trial_id, mild(f.merit) - mild(k.bar) AS gain
+        FROM jobs j JOIN tallies k ON k.study_id = j.study_id JOIN family_tallies f ON f.study_id = j.study_id
+        WHERE j.id = ANY(:jobs) AND k.bar IS NOT NULL AND NOT f.is_baseline AND f.family <> ''
+    ), families AS (
+        SELECT family, metric, count(*) AS jobs, avg(gain) AS gain,
+               (array_agg(job_id ORDER BY gain DESC, job_id))[1] AS job_id,
+               (array_agg(trial_id ORDER BY gain DESC, job_id))[1] AS trial_id
+        FROM gains GROUP BY family, metric ORDER BY avg(gain) DESC, family LIMIT :limit
+    )
+    SELECT f.family, f.metric, f.jobs, f.gain, f.job_id, t.number, t.activations
+    FROM families f JOIN trials t ON t.id = f.trial_id
 """
 
 
@@ -40,26 +46,30 @@ class JobsOfPair:
     searches: list[SearchGain]
 
 
-def jobs_of_pair(connection: Connection, architecture: str, task: str) -> JobsOfPair:
-    """What the latest completed jobs of an architecture and a task found."""
+def jobs_of_pair(connection: Connection, architecture: str, task: str, limit: int) -> JobsOfPair:
+    """What the latest completed jobs of an architecture and a task found.
+
+    Args:
+        limit: families wanted that no verdict speaks of, the best ones.
+    """
     values = {"architecture": architecture, "task": task, "limit": LATEST}
     jobs = connection.execute(text(JOBS), values).all()
     verdicts = [VerdictOfJob(job_id=job.id, verdict=Verdict.model_validate(job.verdict)) for job in jobs if job.verdict]
-    return JobsOfPair(len(jobs), verdicts, _of_searches(connection, {job.id: job.metric for job in jobs}))
+    spoken_of = sum(len(one.verdict.finalists) for one in verdicts)
+    return JobsOfPair(len(jobs), verdicts, _of_searches(connection, [job.id for job in jobs], limit + spoken_of))
 
 
-def _of_searches(connection: Connection, metrics: Mapping[UUID, str]) -> list[SearchGain]:
-    rows = connection.execute(text(BESTS), {"jobs": list(metrics)}).all()
-    bars = {row.job_id: row.merit for row in rows if row.is_baseline}
+def _of_searches(connection: Connection, jobs: Sequence[UUID], limit: int) -> list[SearchGain]:
+    rows = connection.execute(text(GAINS), {"jobs": list(jobs), "limit": limit})
     return [
         SearchGain(
             job_id=row.job_id,
-            metric=metrics[row.job_id],
+            metric=row.metric,
             family=row.family,
             activations={key: ActivationSpec.model_validate(spec) for key, spec in row.activations.items()},
             trial=row.number,
-            gain=row.merit - bars[row.job_id],
+            gain=row.gain,
+            jobs=row.jobs,
         )
         for row in rows
-        if not row.is_baseline and row.job_id in bars
     ]

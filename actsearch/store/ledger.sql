@@ -143,7 +143,7 @@ FROM jobs j WHERE j.study_id = r.study_id AND j.state IN ('cancelled', 'failed')
 
 -- name: remaining
 SELECT (SELECT count(*) FROM trials t WHERE t.study_id = j.study_id AND t.state IN ('running', 'waiting')) AS open,
-       (SELECT count(*) FROM trials t WHERE t.study_id = j.study_id AND t.state = 'complete') AS complete,
+       coalesce((SELECT k.complete FROM tallies k WHERE k.study_id = j.study_id), 0) AS complete,
        j.budget_trials - s.next_number AS unclaimed, j.state
 FROM jobs j JOIN studies s ON s.id = j.study_id WHERE j.id = :job
 
@@ -151,7 +151,7 @@ FROM jobs j JOIN studies s ON s.id = j.study_id WHERE j.id = :job
 -- The best is the first trial, by the time it ended, that reached the best value.
 SELECT extract(epoch FROM clock_timestamp() - j.started_at) AS seconds,
     CASE WHEN j.request #>> '{budget,device_seconds}' IS NOT NULL THEN
-        (SELECT sum(CAST(t.metrics ->> 'seconds' AS float8)) FROM trials t WHERE t.study_id = j.study_id)
+        (SELECT k.device_seconds FROM tallies k WHERE k.study_id = j.study_id)
     END AS device_seconds,
     best.value AS best,
     CASE WHEN j.request #>> '{budget,patience}' IS NOT NULL THEN

@@ -64,13 +64,23 @@ class TrialRow(Base):
     __tablename__ = "trials"
     __table_args__ = (
         Index("uq_trials_study_id_number", "study_id", "number", unique=True),
-        Index("ix_trials_study_id_state", "study_id", "state"),
+        Index("ix_trials_study_id_state", "study_id", "state", "number"),
+        Index("ix_trials_study_id_family", "study_id", text("md5(family)"), "number"),
         Index(
-            "ix_trials_study_id_value_complete",
+            "ix_trials_study_id_family_value",
             "study_id",
+            text("md5(family)"),
             "value",
             "number",
-            postgresql_where=text("state = 'complete'"),
+            postgresql_where=text("value IS NOT NULL"),
+        ),
+        Index(
+            "ix_trials_study_id_state_value",
+            "study_id",
+            "state",
+            "value",
+            "number",
+            postgresql_where=text("value IS NOT NULL"),
         ),
         Index("ix_trials_study_id_value", "study_id", "value", "number", postgresql_where=text("value IS NOT NULL")),
         Index("ix_trials_running_runner", "runner", postgresql_where=text("state = 'running'")),
@@ -109,6 +119,55 @@ class TrialRow(Base):
     finished_at: Mapped[datetime | None]
 
 
+class TallyRow(Base):
+    """Counts of a study's finished trials. Triggers on `trials` keep it, in the transaction that finishes them.
+
+    `bar` is the merit of the baseline's best trial; a *merit* is the first objective turned so that larger is better.
+    """
+
+    __tablename__ = "tallies"
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True)
+    complete: Mapped[int] = mapped_column(server_default=text("0"))
+    pruned: Mapped[int] = mapped_column(server_default=text("0"))
+    failed: Mapped[int] = mapped_column(server_default=text("0"))
+    device_seconds: Mapped[float] = mapped_column(server_default=text("0"))
+    bar: Mapped[float | None]
+
+
+class _Group:
+    """Complete trials of a study with a finite value that have something in common; kept as `TallyRow` is.
+
+    `merit`, `number` and `trial_id` are the best one's, `squares` is the sum of squared distances from the mean.
+    """
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[UUID] = mapped_column(primary_key=True)
+    trials: Mapped[int]
+    mean: Mapped[float]
+    squares: Mapped[float]
+    merit: Mapped[float]
+    number: Mapped[int]
+    trial_id: Mapped[int] = mapped_column(BigInteger)
+
+
+class FamilyTallyRow(_Group, Base):
+    """A family's trials: those that compute the baseline, or the others. `wins` of them are better than `bar`."""
+
+    __tablename__ = "family_tallies"
+
+    is_baseline: Mapped[bool] = mapped_column(primary_key=True)
+    family: Mapped[str]
+    wins: Mapped[int]
+
+
+class ActivationTallyRow(_Group, Base):
+    """An activation's trials, all that compute the baseline together."""
+
+    __tablename__ = "activation_tallies"
+    __table_args__ = (Index("ix_activation_tallies_study_id_merit", "study_id", "merit", "number"),)
+
+
 class JobRow(Base):
     """A submitted request and its life. `request` never changes; the columns beside it are what lists filter on.
 
@@ -119,7 +178,7 @@ class JobRow(Base):
     __table_args__ = (
         Index("ix_jobs_created_at", "created_at", "id"),
         Index("ix_jobs_active", "state", postgresql_where=text("state IN ('queued', 'running', 'confirming')")),
-        Index("ix_jobs_architecture_task", "architecture", "task"),
+        Index("ix_jobs_architecture_task", "architecture", "task", "created_at", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)

@@ -61,26 +61,21 @@ def rank_trials(connection: Connection, job_id: UUID, limit: int) -> TrialRankin
         job_id=job_id,
         objective=objective,
         noise=noise,
-        baseline=_ranked_baseline(connection, study, objective.direction, noise),
+        baseline=_ranked_baseline(connection, study, noise),
         entries=[RankedTrial(rank=rank, tied_with_first=tied, trial=to_trial(row)) for rank, tied, row in places],
     )
 
 
-def _ranked_baseline(
-    connection: Connection, study: int, direction: Direction, noise: float | None
-) -> RankedTrial | None:
-    query = f"""SELECT {COLUMNS},
-            (SELECT t3.value FROM trials t3 WHERE t3.study_id = t.study_id AND {_RANKED.replace("t.", "t3.")}
-             ORDER BY t3.value {_ORDER[direction]} LIMIT 1) AS first,
-            (SELECT count(*) FROM trials t2 WHERE t2.study_id = t.study_id AND {_RANKED.replace("t.", "t2.")}
-             AND t2.value {_BETTER[direction]} t.value) AS better
-        FROM trials t JOIN jobs j USING (study_id)
-        WHERE t.study_id = :study AND t.is_baseline AND {_RANKED}
-        ORDER BY t.value {_ORDER[direction]}, t.number LIMIT 1"""  # noqa: S608
+def _ranked_baseline(connection: Connection, study: int, noise: float | None) -> RankedTrial | None:
+    query = f"""
+        WITH kept AS (SELECT * FROM family_tallies WHERE study_id = :study)
+        SELECT {COLUMNS}, (SELECT sum(wins) FROM kept) AS better, abs(k.merit - (SELECT max(merit) FROM kept)) AS behind
+        FROM kept k JOIN trials t ON t.id = k.trial_id JOIN jobs j ON j.study_id = t.study_id
+        WHERE k.is_baseline ORDER BY k.merit DESC, k.number LIMIT 1"""  # noqa: S608 - constants of ours
     row = connection.execute(text(query), {"study": study}).first()
     if row is None:
         return None
-    tied = _ties([row.first, row.value], noise)[1]
+    tied = None if noise is None else row.behind <= noise
     return RankedTrial(rank=row.better + 1, tied_with_first=tied, trial=to_trial(row))
 
 
@@ -109,6 +104,34 @@ def baseline_trial(connection: Connection, job_id: UUID, direction: Direction) -
     return to_trial(connection.execute(text(query), {"job": job_id}).one())
 
 
+# The baseline's own trials may share their family with others.
+_FAMILIES = f"""
+    WITH kept AS (
+        SELECT * FROM family_tallies WHERE study_id = :study AND family <> ''
+    ), merged AS (
+        SELECT family, sum(trials) AS trials, sum(mean * (trials / total)) AS mean,
+               sum(wins) AS wins, max(merit) AS merit,
+               (array_agg(number ORDER BY merit DESC, number))[1] AS number,
+               (array_agg(trial_id ORDER BY merit DESC, number))[1] AS trial_id
+        FROM (SELECT *, CAST(sum(trials) OVER (PARTITION BY family) AS float8) AS total FROM kept) shared
+        GROUP BY family
+    ), ranked AS (
+        SELECT m.*, rank() OVER (ORDER BY m.merit DESC) AS rank, max(m.merit) OVER () - m.merit AS behind
+        FROM merged m
+    ), shown AS (
+        (SELECT * FROM ranked ORDER BY merit DESC, number LIMIT :limit)
+        UNION (SELECT * FROM ranked WHERE family = :baseline)
+    )
+    SELECT {COLUMNS}, s.rank, s.behind, s.trials, s.mean, s.wins, k.bar IS NOT NULL AS has_bar,
+           CASE WHEN s.trials > 1 THEN sqrt((
+               SELECT sum(f.squares + f.trials * squared(f.mean - s.mean)) FROM kept f WHERE f.family = s.family
+           ) / (s.trials - 1)) END AS sd
+    FROM shown s JOIN trials t ON t.id = s.trial_id JOIN jobs j ON j.study_id = t.study_id
+    JOIN tallies k ON k.study_id = t.study_id
+    ORDER BY s.merit DESC, s.number
+"""  # noqa: S608 - constants of ours
+
+
 def rank_families(connection: Connection, job_id: UUID, limit: int) -> FamilyRanking:
     """Families by their best complete trial, with mean, its interval and how often the baseline's best was beaten.
 
@@ -116,27 +139,10 @@ def rank_families(connection: Connection, job_id: UUID, limit: int) -> FamilyRan
         NotFound: no such job.
     """
     study, objective, baseline = _ranked_job(connection, job_id)
-    order, better = _ORDER[objective.direction], _BETTER[objective.direction]
-    query = f"""
-        WITH best AS (
-            SELECT DISTINCT ON (t.family) {COLUMNS} FROM trials t JOIN jobs j USING (study_id)
-            WHERE t.study_id = :study AND {_RANKED} AND t.family IS NOT NULL
-            ORDER BY t.family, t.value {order}, t.number),
-        bar AS (
-            SELECT t.value FROM trials t WHERE t.study_id = :study AND t.is_baseline AND {_RANKED}
-            ORDER BY t.value {order} LIMIT 1),
-        spread AS (
-            SELECT t.family, count(*) AS trials, avg(t.value) AS mean, stddev_samp(t.value) AS sd,
-                   count(*) FILTER (WHERE t.value {better} bar.value) AS wins, bool_or(bar.value IS NOT NULL) AS has_bar
-            FROM trials t LEFT JOIN bar ON TRUE WHERE t.study_id = :study AND {_RANKED} GROUP BY t.family)
-        SELECT best.*, spread.trials, spread.mean, spread.sd, spread.wins, spread.has_bar
-        FROM best JOIN spread USING (family)
-        ORDER BY best.value {order}, best.number"""  # noqa: S608
-    rows = connection.execute(text(query), {"study": study}).all()
+    values = {"study": study, "limit": limit, "baseline": baseline}
+    rows = connection.execute(text(_FAMILIES), values).all()
     noise = seed_noise(connection, job_id, objective.metric)
-    values = [row.value for row in rows]
-    places = zip(competition_ranks(values), _ties(values, noise), rows, strict=True)
-    entries = [_ranked_family(rank, tied, row, baseline) for rank, tied, row in places]
+    entries = [_ranked_family(row, baseline, noise) for row in rows]
     return FamilyRanking(
         job_id=job_id,
         objective=objective,
@@ -146,10 +152,10 @@ def rank_families(connection: Connection, job_id: UUID, limit: int) -> FamilyRan
     )
 
 
-def _ranked_family(rank: int, tied: bool | None, row: Row[Any], baseline: str) -> RankedFamily:
+def _ranked_family(row: Row[Any], baseline: str, noise: float | None) -> RankedFamily:
     return RankedFamily(
-        rank=rank,
-        tied_with_first=tied,
+        rank=row.rank,
+        tied_with_first=_tied(row, noise),
         family=row.family,
         trials=row.trials,
         best=row.value,
@@ -172,6 +178,25 @@ def _interval(mean: float, sd: float | None, count: int) -> Interval | None:
     return Interval(low=mean - half, high=mean + half)
 
 
+_ACTIVATIONS = f"""
+    WITH shown AS (
+        (SELECT * FROM activation_tallies WHERE study_id = :study ORDER BY merit DESC, number LIMIT :limit)
+        UNION (SELECT * FROM activation_tallies WHERE study_id = :study AND key = activation_key(true, '{{}}'))
+    ), again AS (
+        SELECT activation_key(t.is_baseline, t.activations) AS key, count(*) AS replicates,
+               avg(CAST(e.metrics ->> :metric AS float8)) AS confirmed
+        FROM evaluations e JOIN trials t ON t.id = e.trial_id
+        WHERE e.job_id = :job AND e.state = 'complete' AND NOT e.twin GROUP BY 1)
+    SELECT {COLUMNS}, s.trials, s.mean, sqrt(s.squares / nullif(s.trials - 1, 0)) AS sd,
+           coalesce(again.replicates, 0) AS replicates, again.confirmed, max(s.merit) OVER () - s.merit AS behind,
+           CASE WHEN t.is_baseline THEN (
+               SELECT count(*) + 1 FROM activation_tallies a WHERE a.study_id = :study AND a.merit > s.merit
+           ) ELSE rank() OVER (ORDER BY s.merit DESC) END AS rank
+    FROM shown s JOIN trials t ON t.id = s.trial_id JOIN jobs j ON j.study_id = t.study_id LEFT JOIN again USING (key)
+    ORDER BY s.merit DESC, s.number
+"""  # noqa: S608 - constants of ours
+
+
 def rank_activations(connection: Connection, job_id: UUID, limit: int) -> ActivationRanking:
     """Activations by their best complete trial; what was trained with the same one is merged, replicates told beside.
 
@@ -179,30 +204,10 @@ def rank_activations(connection: Connection, job_id: UUID, limit: int) -> Activa
         NotFound: no such job.
     """
     study, objective, _ = _ranked_job(connection, job_id)
-    order = _ORDER[objective.direction]
-    # Trial 0 writes the baseline down once for all sites, the sampler by group: one activation all the same.
-    key = "CASE WHEN t.is_baseline THEN '{}' ELSE t.activations END"
-    query = f"""
-        WITH best AS (
-            SELECT DISTINCT ON ({key}) {key} AS key, {COLUMNS} FROM trials t JOIN jobs j USING (study_id)
-            WHERE t.study_id = :study AND {_RANKED} ORDER BY {key}, t.value {order}, t.number),
-        spread AS (
-            SELECT {key} AS key, count(*) AS trials, avg(t.value) AS mean, stddev_samp(t.value) AS sd
-            FROM trials t WHERE t.study_id = :study AND {_RANKED} GROUP BY 1),
-        again AS (
-            SELECT {key} AS key, count(*) AS replicates, avg(CAST(e.metrics ->> :metric AS float8)) AS confirmed
-            FROM evaluations e JOIN trials t ON t.id = e.trial_id
-            WHERE e.job_id = :job AND e.state = 'complete' AND NOT e.twin GROUP BY 1)
-        SELECT best.*, spread.trials, spread.mean, spread.sd, coalesce(again.replicates, 0) AS replicates,
-               again.confirmed
-        FROM best JOIN spread USING (key) LEFT JOIN again USING (key)
-        ORDER BY best.value {order}, best.number"""  # noqa: S608
-    values = {"study": study, "job": job_id, "metric": f"validation_{objective.metric}"}
-    rows = connection.execute(text(query), values).all()
+    values = {"study": study, "job": job_id, "metric": f"validation_{objective.metric}", "limit": limit}
+    rows = connection.execute(text(_ACTIVATIONS), values).all()
     noise = seed_noise(connection, job_id, objective.metric)
-    bests = [row.value for row in rows]
-    places = zip(competition_ranks(bests), _ties(bests, noise), rows, strict=True)
-    entries = [_ranked_activation(rank, tied, row) for rank, tied, row in places]
+    entries = [_ranked_activation(row, noise) for row in rows]
     return ActivationRanking(
         job_id=job_id,
         objective=objective,
@@ -212,11 +217,11 @@ def rank_activations(connection: Connection, job_id: UUID, limit: int) -> Activa
     )
 
 
-def _ranked_activation(rank: int, tied: bool | None, row: Row[Any]) -> RankedActivation:
+def _ranked_activation(row: Row[Any], noise: float | None) -> RankedActivation:
     trial = to_trial(row)
     return RankedActivation(
-        rank=rank,
-        tied_with_first=tied,
+        rank=row.rank,
+        tied_with_first=_tied(row, noise),
         family=row.family or "",
         activations=trial.activations,
         trials=row.trials,
@@ -228,6 +233,10 @@ def _ranked_activation(rank: int, tied: bool | None, row: Row[Any]) -> RankedAct
         best_trial=trial,
         is_baseline=row.is_baseline,
     )
+
+
+def _tied(row: Row[Any], noise: float | None) -> bool | None:
+    return None if noise is None else row.behind <= noise
 
 
 _NOISE = """

@@ -49,6 +49,25 @@ def test_jobs_are_listed_newest_first_and_by_state(http: TestClient, submit: Sub
     assert names(state="failed") == []
 
 
+def test_a_list_of_jobs_is_short_and_gives_the_rest_where_it_is_asked_for(
+    http: TestClient, submit: Submit, finish: Finish
+) -> None:
+    job = submit(name="mine")
+    finish(job["id"], [0.5, 0.75, 0.25])
+    [short] = http.get("/v1/jobs").json()["items"]
+    whole = http.get(f"/v1/jobs/{job['id']}").json()
+
+    shared = whole.keys() - {"best", "request", "verdict", "notes"}
+    assert {name: short[name] for name in shared} == {name: whole[name] for name in shared}
+    assert short["best"] == {name: whole["best"][name] for name in ("id", "number", "value", "family")}
+    assert (short["request"], short["verdict"], short["notes"]) == (None, None, None)
+    [more] = http.get("/v1/jobs", params={"fields": ["request", "notes"]}).json()["items"]
+    assert (more["request"], more["verdict"], more["notes"]) == (whole["request"], None, whole["notes"])
+    assert http.get(f"/v1/jobs/{job['id']}/request").json() == whole["request"]
+    assert http.get("/v1/jobs", params={"fields": "curve"}).status_code == 422
+    assert http.get(f"/v1/jobs/{uuid4()}/request").status_code == 404
+
+
 def test_a_job_shows_progress_and_its_best_trial(http: TestClient, submit: Submit, finish: Finish) -> None:
     job = submit()
     finish(job["id"], [0.5, 0.9, None, 0.7])

@@ -49,7 +49,8 @@ def test_submit_from_options_and_see_it_everywhere(terminal: Terminal) -> None:
     result = terminal.run("submit", *OPTIONS, *options)
     assert "no worker is online" in result.stderr
 
-    [job] = terminal.json("jobs")
+    [listed] = terminal.json("jobs")
+    job = terminal.json("show", listed["id"])
     assert job["id"] in result.stdout
     assert job["request"]["space"]["training"]["learning_rate"] == {"low": 1e-4, "high": 0.1, "log": True, "step": None}
     assert job["request"]["training"]["optimizer"] == "sgd"

@@ -177,6 +177,8 @@ def test_lists_are_read_page_after_page(client: Any, engine: Engine) -> None:
 
     assert [job.id for job in client.jobs()] == [job.id for job in reversed(jobs)]
     assert [job.id for job in client.jobs("cancelled")] == [jobs[3].id]
+    [found] = client.jobs("cancelled", fields=["request"])
+    assert (found.request, found.verdict, found.task) == (jobs[3].snapshot.request, None, "digits")
 
     _finish_trials(engine, jobs[0].id, 250)
     trials = list(jobs[0].trials())

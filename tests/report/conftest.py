@@ -84,6 +84,8 @@ def findings_of() -> Callable[..., Findings]:
             state="completed",
             reason=None,
             request=JobRequest.model_validate(request),
+            architecture="mlp",
+            task="digits",
             objective=objective,
             progress=Progress(budget=8, finished=len(trials), **counts),
             best=max(trials, key=lambda t: t.value, default=None),

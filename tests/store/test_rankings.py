@@ -14,7 +14,7 @@ from sqlalchemy import Engine, insert, text
 
 from actsearch.schemas import Direction
 from actsearch.store import ranking, runs
-from actsearch.store.leaderboard import BESTS, JOBS, jobs_of_pair
+from actsearch.store.leaderboard import GAINS, JOBS, jobs_of_pair
 from actsearch.store.models import JobRow, StudyRow, TrialRow
 from actsearch.study.ledger import PlannedArm
 
@@ -170,12 +170,12 @@ def test_the_leaderboard_is_made_of_the_completed_jobs_of_the_pair(engine: Engin
     make_job(engine, [(RELU, 0.70), (ELU, 0.99)], task="mnist1d")
     make_job(engine, [(RELU, 0.70), (ELU, 0.99)], state="running")
     with engine.connect() as connection:
-        found = jobs_of_pair(connection, "mlp", "digits")
-        nothing = jobs_of_pair(connection, "mlp", "wine")
+        found = jobs_of_pair(connection, "mlp", "digits", 10)
+        nothing = jobs_of_pair(connection, "mlp", "wine", 10)
     assert found.count == 2
     assert [one.job_id for one in found.verdicts] == [first]
-    gains = {(one.job_id, one.family): one.gain for one in found.searches}
-    assert gains == pytest.approx({(first, "elu"): 0.02, (other, "selu"): 0.29, (other, "elu"): 0.01})
+    gains = {(one.job_id, one.family, one.jobs): one.gain for one in found.searches}
+    assert gains == pytest.approx({(first, "elu", 2): 0.015, (other, "selu", 1): 0.29})
     assert (nothing.count, nothing.verdicts, nothing.searches) == (0, [], [])
 
 
@@ -188,8 +188,8 @@ def test_the_leaderboard_reads_by_index(engine: Engine) -> None:
         jobs = [row.id for row in connection.execute(text(JOBS), values)]
         plans = [
             "\n".join(connection.execute(text(f"EXPLAIN {query}"), bound).scalars())
-            for query, bound in ((JOBS, values), (BESTS, {"jobs": jobs}))
+            for query, bound in ((JOBS, values), (GAINS, {"jobs": jobs, "limit": 10}))
         ]
     assert "ix_jobs_architecture_task" in plans[0]
-    assert "ix_trials_study_id_value_complete" in plans[1] or "trials_study_id" in plans[1]
+    assert "pk_family_tallies" in plans[1]
     assert all("Seq Scan" not in plan for plan in plans)

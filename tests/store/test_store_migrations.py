@@ -26,7 +26,9 @@ def test_the_queue_lives_in_its_own_schema_and_resolves(engine: Engine) -> None:
         where = text("SELECT table_schema FROM information_schema.tables WHERE table_name = 'procrastinate_jobs'")
         assert connection.scalars(where).all() == ["procrastinate"]
         assert connection.scalar(text("SELECT count(*) FROM procrastinate_jobs")) == 0
-        queue_ours = text("SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace")
+        queue_ours = text(
+            "SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND proname ~ 'procrastinate'"
+        )
         assert connection.scalar(queue_ours) == 0
 
 

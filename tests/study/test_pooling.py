@@ -90,7 +90,7 @@ def test_verdicts_lead_and_tell_how_many_speak() -> None:
     jobs = [uuid4() for _ in range(3)]
     found = leaders(
         [verdict("elu", 0.05, jobs[0]), verdict("elu", 0.06, jobs[1]), verdict("selu", -0.04, jobs[2])],
-        [search("elu", 0.9), search("mish", 0.3), search("mish", 0.1), search("tanh", 0.25)],
+        [search("elu", 0.9), search("mish", 0.2, jobs=2), search("tanh", 0.25)],
     )
     assert [(e.rank, e.family, e.evidence, e.jobs, e.seeds) for e in found] == [
         (1, "elu", "verdict", 2, 20),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from statistics import fmean
 
 from actsearch.schemas import Interval, Leader, Outcome
 from actsearch.schemas.rankings import SearchGain, VerdictOfJob
@@ -17,13 +16,13 @@ def leaders(verdicts: Sequence[VerdictOfJob], searches: Sequence[SearchGain]) ->
 
     Args:
         verdicts: of the jobs that have one.
-        searches: each family's best over the baseline's best in each job; those with a verdict elsewhere count as jobs.
+        searches: by family and metric, its best over the baseline's best; families that a verdict speaks of are left
+            out.
     """
     found = sorted(_found(verdicts), key=lambda one: (one.metric, one.family))
     pooled = [leader for _, ones in groupby(found, key=lambda one: one.metric) for leader in _pooled(list(ones))]
     known = {leader.family for leader in pooled}
-    others = sorted((one for one in searches if one.family not in known), key=lambda one: (one.family, one.metric))
-    seen = [_of_searches(list(ones)) for _, ones in groupby(others, key=lambda one: (one.family, one.metric))]
+    seen = [_of_search(one) for one in searches if one.family not in known]
     return _ranked(sorted(pooled, key=_place)) + _ranked(sorted(seen, key=_place), before=len(pooled))
 
 
@@ -75,21 +74,20 @@ def _outcome(pooled: Pooled) -> Outcome:
     return Outcome.better if low > 0 else Outcome.worse if high < 0 else Outcome.no_difference
 
 
-def _of_searches(found: Sequence[SearchGain]) -> Leader:
-    best, gain = max(found, key=lambda one: one.gain), fmean(one.gain for one in found)
+def _of_search(one: SearchGain) -> Leader:
     return Leader(
         rank=0,
-        family=best.family,
-        activations=best.activations,
+        family=one.family,
+        activations=one.activations,
         evidence="search",
-        gain=gain,
-        mean=gain,
+        gain=one.gain,
+        mean=one.gain,
         interval=None,
         outcome=None,
-        metric=best.metric,
-        job_id=best.job_id,
-        trial=best.trial,
-        jobs=len(found),
+        metric=one.metric,
+        job_id=one.job_id,
+        trial=one.trial,
+        jobs=one.jobs,
         seeds=0,
     )
 

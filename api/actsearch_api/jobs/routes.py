@@ -17,8 +17,10 @@ from actsearch.schemas import (
     FamilyRanking,
     Importances,
     Job,
+    JobField,
     JobRequest,
     JobState,
+    JobSummary,
     Page,
     Schema,
     Trial,
@@ -52,6 +54,7 @@ class JobFilter(PageOf):
     """Which jobs to list."""
 
     state: JobState | None = None
+    fields: Annotated[list[JobField], Field(max_length=3)] = Field(default_factory=list)
     limit: Limit = 50
 
 
@@ -116,10 +119,17 @@ def _created(connection: Connection, request: JobRequest, owner: str | None) -> 
 
 @router.get("", responses=documented(422, 503))
 @in_transaction()
-def list_jobs(wanted: Annotated[JobFilter, Query()], connection: Connection, settings: ServiceSettings) -> Page[Job]:
-    """Jobs, newest first."""
+def list_jobs(
+    wanted: Annotated[JobFilter, Query()], connection: Connection, settings: ServiceSettings
+) -> Page[JobSummary]:
+    """Jobs in short, newest first; `fields=request&fields=verdict` give more of each."""
     return jobs.list_jobs(
-        connection, settings.stall_timeout, state=wanted.state, limit=wanted.limit, cursor=wanted.cursor
+        connection,
+        settings.stall_timeout,
+        state=wanted.state,
+        fields=wanted.fields,
+        limit=wanted.limit,
+        cursor=wanted.cursor,
     )
 
 
@@ -128,6 +138,13 @@ def list_jobs(wanted: Annotated[JobFilter, Query()], connection: Connection, set
 def get_job(job_id: JobId, connection: Connection, settings: ServiceSettings) -> Job:
     """A job and how far it is."""
     return jobs.get_job(connection, job_id, settings.stall_timeout)
+
+
+@router.get("/{job_id}/request", responses=documented(404, 422, 503))
+@in_transaction()
+def get_request(job_id: JobId, connection: Connection) -> JobRequest:
+    """The request that a job was submitted with, defaults filled in."""
+    return jobs.get_request(connection, job_id)[1]
 
 
 @router.post("/{job_id}/cancel", responses=documented(404, 409, 422, 503))

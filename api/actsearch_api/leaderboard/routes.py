@@ -31,6 +31,6 @@ class LeaderboardFilter(Schema):
 @in_transaction()
 def get_leaderboard(wanted: Annotated[LeaderboardFilter, Query()], connection: Connection) -> Leaderboard:
     """Families by what they gained over the baseline in all completed jobs of an architecture and a task."""
-    found = jobs_of_pair(connection, wanted.architecture, wanted.task)
+    found = jobs_of_pair(connection, wanted.architecture, wanted.task, wanted.limit)
     entries = leaders(found.verdicts, found.searches)[: wanted.limit]
     return Leaderboard(architecture=wanted.architecture, task=wanted.task, jobs=found.count, entries=entries)
