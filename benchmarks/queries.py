@@ -65,13 +65,21 @@ _TRIALS = """
          LATERAL (SELECT CASE WHEN n % 10 = 9 THEN NULL ELSE random() + 0 * n END AS value) v
 """
 
-_CURVES = """
-    UPDATE trials SET curve = (
-        SELECT jsonb_object_agg(epoch, jsonb_build_object(
-            'validation_accuracy', random(), 'validation_loss', random(), 'train_loss', random() + 0 * number))
-        FROM generate_series(1, :epochs) epoch)
-    WHERE study_id = :study
-"""
+# As runners write them: a row a rung of each cohort.
+_CURVES = (
+    """UPDATE trials t SET training = k.id, place = t.number - k.cohort FROM (
+        SELECT cohort, nextval(pg_get_serial_sequence('trainings', 'id')) AS id
+        FROM (SELECT DISTINCT cohort FROM trials WHERE study_id = :study AND cohort IS NOT NULL) c) k
+    WHERE t.study_id = :study AND t.cohort = k.cohort""",
+    """INSERT INTO trainings (id, study_id, names)
+    SELECT DISTINCT training, study_id, ARRAY['train_loss', 'validation_accuracy', 'validation_loss'] FROM trials
+    WHERE study_id = :study AND training IS NOT NULL""",
+    """INSERT INTO points (training, epoch, places, values, told)
+    SELECT training, epoch, array_agg(place ORDER BY place),
+           array_agg(ARRAY[random(), random(), random()] ORDER BY place), array_agg(random() ORDER BY place)
+    FROM trials, generate_series(1, :epochs) epoch WHERE study_id = :study AND training IS NOT NULL
+    GROUP BY training, epoch""",
+)
 
 _BEGIN = """
     INSERT INTO trials (uid, study_id, number, state, cohort, family, activations)
@@ -147,7 +155,9 @@ def filled(engine: Engine, trials: int) -> UUID:
 
 def add_curves(connection: Connection, study: int) -> None:
     """Learning curves of all trials of a study."""
-    connection.execute(text(_CURVES), {"study": study, "epochs": EPOCHS})
+    for query in _CURVES:
+        wanted = {"study": study, "epochs": EPOCHS}
+        connection.execute(text(query), {name: value for name, value in wanted.items() if f":{name}" in query})
 
 
 def finish_64(engine: Engine, job: UUID) -> float:

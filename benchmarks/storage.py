@@ -99,7 +99,7 @@ def as_a_cohort(engine: Engine, storage: OptunaStorage, study: optuna.Study, hol
     for step in STEPS:
         metrics = [{"validation_accuracy": value / step} for value in values]
         with engine.begin() as connection:
-            reports = [Report(claim, step, m) for claim, m in zip(claimed, metrics, strict=True)]
+            reports = [Report(c, step, m, m["validation_accuracy"]) for c, m in zip(claimed, metrics, strict=True)]
             runs.report(connection, reports)
             jobs.get_state(connection, holder.job_id)
         with storage.batch(runs.attempts(claimed)):

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from actsearch.schemas import Direction, Trial
+from actsearch.store import points
 from actsearch.store.pareto import objective_values, objectives_of
 from actsearch.store.trials import COLUMNS, to_trial
 
@@ -30,10 +31,11 @@ def complete_trials(connection: Connection, job_id: UUID, limit: int) -> list[Tr
 
 def with_curves(connection: Connection, job_id: UUID, numbers: Collection[int]) -> list[Trial]:
     """Trials by number, with their curves, in the order given."""
-    query = f"""SELECT {COLUMNS}, t.curve FROM trials t JOIN jobs j USING (study_id)
+    query = f"""SELECT {COLUMNS} FROM trials t JOIN jobs j USING (study_id)
         WHERE j.id = :job AND t.number = ANY(:numbers)"""  # noqa: S608 - constants of ours
-    rows = connection.execute(text(query), {"job": job_id, "numbers": list(numbers)})
-    found = {row.number: to_trial(row, row.curve) for row in rows}
+    rows = connection.execute(text(query), {"job": job_id, "numbers": list(numbers)}).all()
+    drawn = points.curves(connection, [row.internal_id for row in rows])
+    found = {row.number: to_trial(row, drawn[row.internal_id]) for row in rows}
     return [found[number] for number in numbers if number in found]
 
 

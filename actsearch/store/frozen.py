@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from datetime import datetime
 from functools import lru_cache
@@ -26,12 +26,16 @@ _STATES = {name: state for state, name in STATES.items()}
 # As text and seconds: a study of thousands of trials is read at once, and so they cost least.
 COLUMNS = """id, number, state, values, CAST(params AS text), CAST(distributions AS text), CAST(intermediate AS text),
     CAST(user_attrs AS text), CAST(system_attrs AS text), CAST(extract(epoch FROM started_at) AS float8),
-    CAST(extract(epoch FROM finished_at) AS float8)"""
+    CAST(extract(epoch FROM finished_at) AS float8), training, place"""
 
 
-def to_frozen(row: Sequence[Any]) -> FrozenTrial:
-    """The trial of a row of `COLUMNS`."""
-    trial_id, number, state, values, params, distributions, intermediate, user, system, started, finished = row
+def to_frozen(row: Sequence[Any], told: Mapping[int, float]) -> FrozenTrial:
+    """The trial of a row of `COLUMNS`.
+
+    Args:
+        told: intermediate values that are in `points`.
+    """
+    trial_id, number, state, values, params, distributions, intermediate, user, system, started, finished, *_ = row
     known, given = _distributions(distributions), decode(params)
     return FrozenTrial(
         number=number,
@@ -44,7 +48,7 @@ def to_frozen(row: Sequence[Any]) -> FrozenTrial:
         distributions=known.copy(),
         user_attrs=decode(user),
         system_attrs=decode(system),
-        intermediate_values={int(step): value for step, value in decode(intermediate).items()},
+        intermediate_values={**told, **{int(step): value for step, value in decode(intermediate).items()}},
         trial_id=trial_id,
     )
 

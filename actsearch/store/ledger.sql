@@ -56,7 +56,8 @@ UPDATE trials t SET intermediate = '{}',
     system_attrs = (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM jsonb_each(t.system_attrs)
                     WHERE key NOT LIKE 'completed_rung_%')
 FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS c(id bigint, attempt int)
-WHERE t.id = c.id AND t.attempt = c.attempt AND t.state = 'running' AND t.intermediate <> '{}'
+WHERE t.id = c.id AND t.attempt = c.attempt AND t.state = 'running'
+    AND (t.intermediate <> '{}' OR CAST(t.system_attrs AS text) LIKE '%completed_rung_%')
 
 -- name: plan
 INSERT INTO evaluations (uid, job_id, study_id, arm, trial_id, twin, replicate, seed, state)
@@ -76,18 +77,31 @@ WHERE t.id = e.trial_id AND e.job_id = :job AND e.state = 'waiting' AND e.replic
 RETURNING e.id, e.attempt, e.arm, e.replicate, t.activations, t.params, e.most_together, e.released, e.seed, e.twin
 
 -- name: start
-UPDATE runs r SET together = :together, curve = '{}'
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS c(id bigint, attempt int)
+WITH c AS (
+    SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS c(id bigint, attempt int, place int)
+), training AS (
+    INSERT INTO trainings (study_id) SELECT r.study_id FROM runs r JOIN c USING (id) LIMIT 1 RETURNING id
+)
+UPDATE runs r SET together = coalesce(CAST(:together AS int), r.together), training = training.id, place = c.place
+FROM c, training
 WHERE r.id = c.id AND r.attempt = c.attempt AND r.state = 'running'
     AND set_config('synchronous_commit', 'off', true) = 'off'
 
--- name: report
+-- name: standing
+SELECT r.id, r.training, r.place, t.names
+FROM unnest(CAST(:ids AS bigint[]), CAST(:attempts AS int[])) AS c(id, attempt)
+JOIN runs r ON r.id = c.id AND r.attempt = c.attempt LEFT JOIN trainings t ON t.id = r.training
+WHERE r.state = 'running'
+
+-- name: name_metrics
+-- Names are only ever added at the end, so that earlier points keep theirs.
+UPDATE trainings SET names = :names WHERE id = :training
+
+-- name: append
 -- Not flushed to disk at once: a crash of PostgreSQL may cost a run's last moments, never a finished run.
-UPDATE runs r SET curve = r.curve || c.point
-FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS c(id bigint, attempt int, point jsonb)
-WHERE r.id = c.id AND r.attempt = c.attempt AND r.state = 'running'
-    AND set_config('synchronous_commit', 'off', true) = 'off'
-RETURNING r.id
+INSERT INTO points (training, epoch, places, values, told)
+SELECT :training, :epoch, CAST(:places AS smallint[]), CAST(:values AS float8[]), CAST(:told AS float8[])
+WHERE set_config('synchronous_commit', 'off', true) = 'off'
 
 -- name: finish
 UPDATE runs r SET state = c.state, value = CAST(c.values ->> 0 AS float8),

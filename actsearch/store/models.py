@@ -6,7 +6,21 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, DateTime, Double, ForeignKey, Index, Integer, MetaData, Text, func, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Text,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from uuid_utils.compat import uuid7
@@ -54,11 +68,11 @@ class TrialRow(Base):
     """A trial: one row, whatever it has lived through.
 
     `state` is one of `waiting`, `running`, `complete`, `pruned`, `failed`; `value` is the first of `values`, indexed
-    for ranking; `intermediate` maps step to value. Floats inside JSON that JSON cannot say are the strings "NaN",
-    "Infinity", "-Infinity". `runner` is the queue's id of the task that trains it, `cohort` the number of the first
-    trial of those that were claimed together. `together` says how many train with it now, `most_together` how many may
-    after a crash, `faults` how often a crash ended it while it trained alone, `released` how often its runner gave it
-    back.
+    for ranking; `intermediate` maps step to value, where it is not in `points`. Floats inside JSON that JSON cannot say
+    are the strings "NaN", "Infinity", "-Infinity". `runner` is the queue's id of the task that trains it, `cohort` the
+    number of the first trial of those that were claimed together; `training` and `place`: see `PointRow`. `together`
+    says how many train with it now, `most_together` how many may after a crash, `faults` how often a crash ended it
+    while it trained alone, `released` how often its runner gave it back.
     """
 
     __tablename__ = "trials"
@@ -101,13 +115,14 @@ class TrialRow(Base):
     intermediate: Mapped[Json] = mapped_column(server_default=text("'{}'"))
     user_attrs: Mapped[Json] = mapped_column(server_default=text("'{}'"))
     system_attrs: Mapped[Json] = mapped_column(server_default=text("'{}'"))
-    curve: Mapped[Json] = mapped_column(server_default=text("'{}'"))
     metrics: Mapped[Json] = mapped_column(server_default=text("'{}'"))
     failure_reason: Mapped[str | None]
     failure_detail: Mapped[str | None]
     attempt: Mapped[int] = mapped_column(server_default=text("1"))
     is_baseline: Mapped[bool] = mapped_column(server_default=text("false"))
     cohort: Mapped[int | None]
+    training: Mapped[int | None] = mapped_column(BigInteger)
+    place: Mapped[int | None] = mapped_column(SmallInteger)
     together: Mapped[int | None]
     most_together: Mapped[int | None]
     faults: Mapped[int] = mapped_column(server_default=text("0"))
@@ -229,11 +244,12 @@ class EvaluationRow(Base):
     state: Mapped[str]
     values: Mapped[list[float] | None]
     value: Mapped[float | None]
-    curve: Mapped[Json] = mapped_column(server_default=text("'{}'"))
     metrics: Mapped[Json] = mapped_column(server_default=text("'{}'"))
     failure_reason: Mapped[str | None]
     failure_detail: Mapped[str | None]
     attempt: Mapped[int] = mapped_column(server_default=text("1"))
+    training: Mapped[int | None] = mapped_column(BigInteger)
+    place: Mapped[int | None] = mapped_column(SmallInteger)
     together: Mapped[int | None]
     most_together: Mapped[int | None]
     faults: Mapped[int] = mapped_column(server_default=text("0"))
@@ -243,6 +259,34 @@ class EvaluationRow(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+
+class TrainingRow(Base):
+    """Runs that train together from one start on; `names` of their metrics, in the order in which points give them."""
+
+    __tablename__ = "trainings"
+    __table_args__ = (Index("ix_trainings_study_id", "study_id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"))
+    names: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+
+
+class PointRow(Base):
+    """What the runs of a training reported after `epoch` epochs; append-only. See `points`.
+
+    `places` says which runs reported, `values` has a line for each and a column for each of the training's names,
+    `told` what Optuna was told, where it was.
+    """
+
+    __tablename__ = "points"
+
+    training: Mapped[int] = mapped_column(ForeignKey("trainings.id", ondelete="CASCADE"), primary_key=True)
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    epoch: Mapped[int]
+    places: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
+    values: Mapped[list[list[float]]] = mapped_column(ARRAY(Double, dimensions=2))
+    told: Mapped[list[float] | None]
 
 
 class SubmissionRow(Base):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -34,12 +35,14 @@ class _Batch:
     Args:
         trials: by id, as the block sees them.
         changed: ids of those that were written to.
+        reported: intermediate values that the block adds, by id of trial.
         fixed: answers to questions about what never changes.
         studies: all trials of the studies that were asked for, as they were then, by id in order of number.
     """
 
     trials: dict[int, FrozenTrial]
     changed: set[int] = field(default_factory=set)
+    reported: dict[int, dict[int, float]] = field(default_factory=dict)
     studies: dict[int, dict[int, FrozenTrial]] = field(default_factory=dict)
     fixed: dict[tuple[Any, ...], Sequence[Any]] = field(default_factory=dict)
 
@@ -205,7 +208,7 @@ class OptunaStorage(BaseStorage):
         finally:
             self._batch = None
         if batch.changed:
-            rows = [_flushed(batch.trials[one]) | {"attempt": attempts.get(one)} for one in sorted(batch.changed)]
+            rows = [_flushed(batch, one) | {"attempt": attempts.get(one)} for one in sorted(batch.changed)]
             with self._single.connect() as connection:
                 connection.execute(_FLUSH, {"rows": encode(rows)})
 
@@ -226,7 +229,13 @@ class OptunaStorage(BaseStorage):
         self._cache.settle(study_id, param_name, distribution)
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        """See Optuna."""
+        """See Optuna; what a runner has reported already (`points`) is not written again."""
+        if self._batch is not None:
+            known = self._batched(self._batch, trial_id)
+            self.check_trial_is_updatable(trial_id, known.state)
+            if _same(known.intermediate_values.get(step), intermediate_value):
+                return
+            self._batch.reported.setdefault(trial_id, {})[step] = intermediate_value
         trial = self._owned(trial_id)
         if trial is not None:
             trial.intermediate_values = trial.intermediate_values | {step: intermediate_value}
@@ -349,6 +358,10 @@ class OptunaStorage(BaseStorage):
         return row
 
 
+def _same(one: float | None, other: float) -> bool:
+    return one is not None and (one == other or (math.isnan(one) and math.isnan(other)))
+
+
 _NUMBERS = "UPDATE studies SET next_number = next_number + :n WHERE id = :id RETURNING next_number - :n"
 
 _CREATE = """
@@ -388,7 +401,8 @@ _SET_STATE = text(f"{_STATE} {_UNFINISHED} RETURNING id")
 _CLAIM_STATE = text(f"{_STATE} id = :id AND state = 'waiting' RETURNING id")
 
 _FLUSH = text("""
-    UPDATE trials t SET params = r.params, distributions = r.distributions, intermediate = r.intermediate,
+    UPDATE trials t SET params = r.params, distributions = r.distributions,
+        intermediate = t.intermediate || r.intermediate,
         user_attrs = r.user_attrs, system_attrs = r.system_attrs
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id bigint, attempt int, params jsonb,
         distributions jsonb, intermediate jsonb, user_attrs jsonb, system_attrs jsonb)
@@ -398,7 +412,8 @@ _FLUSH = text("""
 """)
 
 
-def _flushed(trial: FrozenTrial) -> dict[str, Any]:
-    columns = to_columns(trial)
-    kept = ("params", "distributions", "intermediate", "user_attrs", "system_attrs")
-    return {"id": trial._trial_id} | {name: columns[name] for name in kept}
+def _flushed(batch: _Batch, trial_id: int) -> dict[str, Any]:
+    columns = to_columns(batch.trials[trial_id])
+    kept = ("params", "distributions", "user_attrs", "system_attrs")
+    reported = {str(step): value for step, value in batch.reported.get(trial_id, {}).items()}
+    return {"id": trial_id, "intermediate": reported} | {name: columns[name] for name in kept}

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row
 from uuid_utils.compat import uuid7
 
 from actsearch.schemas import ActivationSpec, Budget, Direction, JobState, StopRule
-from actsearch.store import queue
+from actsearch.store import points, queue
 from actsearch.store.attendance import attendance
 from actsearch.store.encoding import encode
 from actsearch.store.statements import RUNS, Runs, statement
@@ -177,17 +177,14 @@ def _evaluation(row: Row[Any]) -> Claim:
 
 def start(connection: Connection, claims: Sequence[Claim]) -> None:
     """These are trained together now, from the first epoch."""
-    rows = json.dumps([_key(one) for one in claims])
-    connection.execute(statement("start", _table(claims)), {"rows": rows, "together": len(claims)})
+    points.start(connection, _table(claims), claims, len(claims))
     if claims[0].is_trial:
-        connection.execute(statement("forget"), {"rows": rows})
+        connection.execute(statement("forget"), {"rows": json.dumps([_key(one) for one in claims])})
 
 
 def report(connection: Connection, reports: Sequence[Report]) -> frozenset[int]:
     """Add a point to learning curves, in a transaction of its own; ids of the runs that are still the caller's."""
-    rows = [_key(r.claim) | {"point": {str(r.epoch): r.metrics}} for r in reports]
-    query = statement("report", _table([r.claim for r in reports]))
-    return frozenset(connection.execute(query, {"rows": encode(rows)}).scalars())
+    return points.append(connection, _table([r.claim for r in reports]), reports)
 
 
 def finish(connection: Connection, finishes: Sequence[Finish]) -> set[int]:

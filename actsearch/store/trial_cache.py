@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, Row, text
 
 from actsearch.store.frozen import COLUMNS, to_frozen
+from actsearch.store.points import Told, Training, read_told
 
 # New ones by number, because a study hands numbers out under its row's lock: they become visible in order.
 _NEWS = text(f"""
@@ -20,6 +23,9 @@ _NEWS = text(f"""
     UNION ALL SELECT {COLUMNS} FROM trials WHERE id = ANY(:unfinished) AND number < :next
     ORDER BY number
 """)  # noqa: S608 - a constant of ours
+_MOST_TRAININGS = 16
+"""Trainings that go on of which is kept what has been read; any number of others is read anew."""
+
 _STUDY = text("SELECT id FROM studies WHERE id = :study")
 _STUDY_OF = text("SELECT study_id FROM trials WHERE id = :trial")
 _TRIAL = text(f"SELECT {COLUMNS} FROM trials WHERE id = :trial")  # noqa: S608 - a constant of ours
@@ -70,6 +76,8 @@ class TrialCache:
         self._known: dict[int, _Known] = {}
         self._finished: dict[int, FrozenTrial] = {}
         self._studies: dict[int, int] = {}
+        self._trainings: OrderedDict[int, Training] = OrderedDict()
+        self._reading = threading.Lock()
 
     def all(self, study_id: int) -> list[FrozenTrial]:
         """A study's trials in order of number; reads what is new or was unfinished.
@@ -84,9 +92,10 @@ class TrialCache:
                 rows = connection.execute(_NEWS, values).all()
                 if not rows and not known.trials and connection.execute(_STUDY, {"study": study_id}).first() is None:
                     raise KeyError(f"there is no study {study_id}")
+                with _without_collector(len(rows)):
+                    trials = self._frozen(connection, rows)
             with _without_collector(len(rows)):
-                for row in rows:
-                    trial = to_frozen(row)
+                for trial in trials:
                     known.learn(trial)
                     if trial.state.is_finished():
                         self._finished[trial._trial_id] = trial
@@ -103,16 +112,33 @@ class TrialCache:
             return found
         with self._engine.connect() as connection:
             row = connection.execute(_TRIAL, {"trial": trial_id}).first()
-        if row is None:
-            raise KeyError(f"there is no trial {trial_id}")
-        return to_frozen(row)
+            if row is None:
+                raise KeyError(f"there is no trial {trial_id}")
+            [trial] = self._frozen(connection, [row])
+        return trial
 
     def claimed(self, attempts: Mapping[int, int]) -> dict[int, FrozenTrial]:
         """Running trials by id, read in one statement; those whose attempt is not the given one are left out."""
         values = {"trials": list(attempts), "attempts": list(attempts.values())}
         with self._engine.connect() as connection:
             rows = connection.execute(_CLAIMED, values).all()
-        return {row[0]: to_frozen(row) for row in rows}
+            return {trial._trial_id: trial for trial in self._frozen(connection, rows)}
+
+    def _frozen(self, connection: Connection, rows: Sequence[Row[Any]]) -> list[FrozenTrial]:
+        """The trials of rows, with what was told of them; of trainings that go on, only news are read."""
+        with self._reading:
+            wanted = {row.training for row in rows if row.training is not None}
+            trainings = {one: self._trainings.get(one, Training(0, {})) for one in wanted}
+            read_told(connection, trainings)
+            going_on = {row.training for row in rows if row.state == "running" and row.training is not None}
+            for one in going_on:
+                self._trainings[one] = trainings[one]
+                self._trainings.move_to_end(one)
+            for one in wanted - going_on:
+                self._trainings.pop(one, None)
+            while len(self._trainings) > _MOST_TRAININGS:
+                self._trainings.popitem(last=False)
+            return [to_frozen(row, _told_of(trainings, row)) for row in rows]
 
     def study_of(self, trial_id: int) -> int:
         """The study of a trial.
@@ -147,6 +173,10 @@ class TrialCache:
         """Drop a deleted study."""
         for trial in self._known.pop(study_id, _Known()).trials:
             self._finished.pop(trial._trial_id, None)
+
+
+def _told_of(trainings: Mapping[int, Training], row: Row[Any]) -> Told:
+    return {} if row.training is None else trainings[row.training].told.get(row.place, {})
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, text
 
 from actsearch.errors import NotFound
 from actsearch.schemas import ActivationSpec, CurvePoint, Failure, FailureReason, Page, Trial, TrialState
+from actsearch.store import points
 from actsearch.store.cursors import Keyset, Whole
 
 COLUMNS = """t.id AS internal_id, t.uid, j.id AS job_id, t.number, t.state, t.value, t.is_baseline, t.family,
@@ -42,11 +43,11 @@ def get_trial(connection: Connection, trial_id: UUID) -> Trial:
     Raises:
         NotFound: no such trial.
     """
-    query = f"SELECT {COLUMNS}, t.curve FROM trials t JOIN jobs j USING (study_id) WHERE t.uid = :uid"  # noqa: S608
+    query = f"SELECT {COLUMNS} FROM trials t JOIN jobs j USING (study_id) WHERE t.uid = :uid"  # noqa: S608
     row = connection.execute(text(query), {"uid": trial_id}).first()
     if row is None:
         raise NotFound("trial", str(trial_id))
-    return to_trial(row, row.curve)
+    return to_trial(row, points.curves(connection, [row.internal_id])[row.internal_id])
 
 
 def list_trials(
@@ -86,7 +87,7 @@ def list_trials(
     return Page[Trial](items=[to_trial(row) for row in rows], next_cursor=further)
 
 
-def to_trial(row: Row[Any], curve: Mapping[str, Any] | None = None) -> Trial:
+def to_trial(row: Row[Any], curve: points.Curve | None = None) -> Trial:
     """A row of `COLUMNS` as clients see it."""
     failure = None
     if row.failure_reason is not None:
@@ -112,9 +113,8 @@ def to_trial(row: Row[Any], curve: Mapping[str, Any] | None = None) -> Trial:
     )
 
 
-def _curve(curve: Mapping[str, Any]) -> list[CurvePoint]:
-    epochs = sorted(curve.items(), key=lambda point: int(point[0]))
-    return [CurvePoint(epoch=int(epoch), metrics=finite(metrics)) for epoch, metrics in epochs]
+def _curve(curve: points.Curve) -> list[CurvePoint]:
+    return [CurvePoint(epoch=epoch, metrics=finite(curve[epoch])) for epoch in sorted(curve)]
 
 
 def finite(value: Any) -> Any:

@@ -67,11 +67,16 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Report:
-    """Metrics of a claimed run after `epoch` epochs."""
+    """Metrics of a claimed run after `epoch` epochs.
+
+    Args:
+        told: what Optuna is told of it beside this, as the trial's intermediate value; None where it is told nothing.
+    """
 
     claim: Claim
     epoch: int
     metrics: Mapping[str, float]
+    told: float | None = None
 
 
 @dataclass(frozen=True)

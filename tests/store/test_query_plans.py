@@ -117,7 +117,7 @@ _LEDGER: dict[str, tuple[dict[str, Any], int]] = {
     "propose": ({}, 8),
     "forget": ({}, 8),
     "start": ({"together": 2}, 8),
-    "report": ({}, 8),
+    "standing": ({"attempts": [1, 1]}, 8),
     "finish": ({}, 8),
     "release": ({}, 8),
     "held": ({"runner": 1, "worker": None}, 8),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, insert, text
 
 from actsearch.schemas import FailureReason, StopRule
-from actsearch.store import runs
+from actsearch.store import points, runs
 from actsearch.store.attendance import attendance
 from actsearch.store.models import JobRow, StudyRow
 from actsearch.store.runs import Holder
@@ -83,6 +83,11 @@ def _end(engine: Engine, holder: Holder) -> None:
 def _rows(engine: Engine, table: str = "trials") -> list[Any]:
     with engine.connect() as connection:
         return list(connection.execute(text(f"SELECT * FROM {table} ORDER BY id")))
+
+
+def _curve(engine: Engine, trial: int) -> points.Curve:
+    with engine.connect() as connection:
+        return points.curves(connection, [trial])[trial]
 
 
 def _crash(engine: Engine, holder: Holder, claims: list[Claim], *, together: int, **how: Any) -> None:
@@ -196,11 +201,12 @@ def test_a_runner_given_up_for_dead_cannot_write(engine: Engine, make_job: MakeJ
         assert runs.report(connection, [Report(old, 1, {"validation_accuracy": 0.1})]) == set()
         assert runs.finish(connection, [Finish(old, "complete", [0.1])]) == set()
         runs.release(connection, [old])
+        runs.start(connection, [new])
         assert runs.report(connection, [Report(new, 1, {"validation_accuracy": 0.9})]) == {new.id}
         assert runs.finish(connection, [Finish(new, "complete", [0.9])]) == {new.id}
     (row,) = _rows(engine)
     assert (row.state, row.value, row.attempt) == ("complete", 0.9, 2)
-    assert row.curve == {"1": {"validation_accuracy": 0.9}}
+    assert _curve(engine, new.id) == {1: {"validation_accuracy": 0.9}}
 
 
 # --- whose fault ----------------------------------------------------------------------------------
@@ -398,9 +404,10 @@ def test_a_job_whose_runs_have_all_ended_wants_one_runner_to_close_it(
 def test_values_that_json_cannot_say_survive(engine: Engine, make_job: MakeJob, hand_out: HandOut) -> None:
     (claim,) = _take(engine, hand_out(make_job(1)), 1)
     with engine.begin() as connection:
+        runs.start(connection, [claim])
         runs.report(connection, [Report(claim, 1, {"train_loss": float("nan")})])
         values = [float("inf"), 1e300, -0.1]
         runs.finish(connection, [Finish(claim, "complete", values, {"worst": float("-inf")})])
     (row,) = _rows(engine)
     assert (row.value, row.values, row.metrics["worst"]) == (float("inf"), [float("inf"), 1e300, -0.1], float("-inf"))
-    assert math.isnan(row.curve["1"]["train_loss"])
+    assert math.isnan(_curve(engine, claim.id)[1]["train_loss"])

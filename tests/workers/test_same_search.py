@@ -16,7 +16,7 @@ from sqlalchemy import Engine, event, text
 
 from actsearch.inprocess.ledger import MemoryLedger, Run
 from actsearch.schemas import JobRequest, Verdict
-from actsearch.store import evaluations, jobs, runs
+from actsearch.store import evaluations, jobs, points, runs
 from actsearch.study import prepare
 from actsearch.study.running.rounds import work as work_in_memory
 from actsearch.study.running.search import NoControl, Search
@@ -101,7 +101,7 @@ def _as_rows(searched: list[Run]) -> list[dict[str, Any]]:
             "state": run.state,
             "values": list(run.end.values) or None if run.end else None,
             "metrics": _measured(run.end.metrics if run.end else {}),
-            "curve": {str(epoch): dict(metrics) for epoch, metrics in run.curve.items()},
+            "curve": {epoch: dict(metrics) for epoch, metrics in run.curve.items()},
             "family": run.family,
             "is_baseline": run.is_baseline,
             "params": dict(run.claim.parameters),
@@ -112,12 +112,13 @@ def _as_rows(searched: list[Run]) -> list[dict[str, Any]]:
 
 
 def _stored(engine: Engine, job: UUID) -> list[dict[str, Any]]:
-    query = """SELECT number, state, values, metrics, curve, family, is_baseline, params, activations
+    query = """SELECT trials.id, number, state, values, metrics, family, is_baseline, params, activations
         FROM trials JOIN jobs USING (study_id) WHERE jobs.id = :job ORDER BY number"""
     query = query.replace("state, values", "trials.state, values")
     with engine.connect() as connection:
         rows = [dict(row._mapping) for row in connection.execute(text(query), {"job": job})]
-    return [row | {"metrics": _measured(row["metrics"])} for row in rows]
+        curves = points.curves(connection, [row["id"] for row in rows])
+    return [row | {"metrics": _measured(row["metrics"]), "curve": curves[row.pop("id")]} for row in rows]
 
 
 def _assert_same(some: list[dict[str, Any]], others: list[dict[str, Any]]) -> None:

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event, text
 
 from actsearch.schemas import ACTIVE_STATES, JobState
-from actsearch.store import create_store_engine, jobs, runs
+from actsearch.store import OptunaStorage, create_store_engine, jobs, points, runs
 from actsearch.store.runs import Holder
 from actsearch.study.ledger import Finish
 from actsearch_workers.control import Control
@@ -116,7 +116,10 @@ def test_a_trial_taken_over_at_any_moment_is_the_other_runners(
             found = _rows(connection, job)
         assert found.pop(2) == as_taken[job]
         assert [(trial.attempt, trial.state in ("complete", "pruned")) for trial in found] == [(1, True)] * 3
-        assert all(list(trial.curve) == list(trial.intermediate) for trial in found)
+        with engine.connect() as connection:
+            curves = points.curves(connection, [trial.id for trial in found])
+        told = OptunaStorage(engine)
+        assert all(list(curves[one.id]) == list(told.get_trial(one.id).intermediate_values) for one in found)
 
 
 def test_a_runner_that_leaves_gives_back_nothing_of_the_worker_that_took_its_task_over(

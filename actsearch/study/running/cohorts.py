@@ -133,13 +133,21 @@ def _on_rung(search: Search, members: Sequence[Member], rung: Rung) -> list[bool
     """Report, and say who goes on: not the pruned, nor those that went to another runner meanwhile."""
     search.control.moved()
     at_rung = [members[position] for position in rung.positions]
-    reports = [Report(m.claim, rung.epoch, metrics) for m, metrics in zip(at_rung, rung.metrics, strict=True)]
+    tells = search.is_reported and members[0].claim.is_trial
+    values = [_told(search, metrics) if tells else None for metrics in rung.metrics]
+    found = zip(at_rung, rung.metrics, values, strict=True)
+    reports = [Report(member.claim, rung.epoch, metrics, told) for member, metrics, told in found]
     standing = search.ledger.report(reports)
     if not standing.goes_on or search.control.given_up or _is_to_yield(search, members, rung):
         raise Interrupted
-    if not (search.is_reported and members[0].claim.is_trial):
+    if not tells:
         return [member.claim.id in standing.ours for member in at_rung]
     return _unpruned(search, at_rung, rung)
+
+
+def _told(search: Search, metrics: Mapping[str, float]) -> float:
+    """What Optuna is told of a trial at a rung."""
+    return values_of([search.prepared.objective], metrics)[0]
 
 
 def _is_to_yield(search: Search, members: Sequence[Member], rung: Rung) -> bool:
@@ -155,6 +163,6 @@ def _unpruned(search: Search, at_rung: Sequence[Member], rung: Rung) -> list[boo
         ask = [member.trial if member.claim.id in ours else None for member in at_rung]
         for trial, metrics in zip(ask, rung.metrics, strict=True):
             if trial is not None:
-                trial.report(values_of([search.prepared.objective], metrics)[0], rung.epoch)
+                trial.report(_told(search, metrics), rung.epoch)
         last = rung.epoch >= search.request.training.epochs  # all its budget is spent: nothing to save by pruning
         return [trial is not None and (last or not trial.should_prune()) for trial in ask]
