@@ -107,9 +107,14 @@ class AsyncClient:
         """
         return AsyncJobHandle(self, await self.ask(calls.get_job(job_id)))
 
-    async def jobs(self, state: str | None = None) -> AsyncIterator[AsyncJobHandle]:
-        """All jobs, or those in a state, the newest first; fetched page by page as they are consumed."""
-        async for job in self.items(calls.list_jobs(state)):
+    async def jobs(self, state: str | None = None, *, mine: bool = False) -> AsyncIterator[AsyncJobHandle]:
+        """All jobs, or those in a state, newest first; fetched page by page as they are consumed.
+
+        Args:
+            state: `queued`, `running`, ...; None for all.
+            mine: only jobs submitted with an API key of the same name; without a key, only jobs without an owner.
+        """
+        async for job in self.items(calls.list_jobs(state, mine=mine)):
             yield AsyncJobHandle(self, job)
 
     async def leaderboard(self, architecture: str, task: str, limit: int = 100) -> Leaderboard:

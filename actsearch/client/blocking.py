@@ -105,9 +105,14 @@ class Client:
         """
         return JobHandle(self, self.ask(calls.get_job(job_id)))
 
-    def jobs(self, state: str | None = None) -> Iterator[JobHandle]:
-        """All jobs, or those in a state, the newest first; fetched page by page as they are consumed."""
-        for job in self.items(calls.list_jobs(state)):
+    def jobs(self, state: str | None = None, *, mine: bool = False) -> Iterator[JobHandle]:
+        """All jobs, or those in a state, newest first; fetched page by page as they are consumed.
+
+        Args:
+            state: `queued`, `running`, ...; None for all.
+            mine: only jobs submitted with an API key of the same name; without a key, only jobs without an owner.
+        """
+        for job in self.items(calls.list_jobs(state, mine=mine)):
             yield JobHandle(self, job)
 
     def leaderboard(self, architecture: str, task: str, limit: int = 100) -> Leaderboard:

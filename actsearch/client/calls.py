@@ -70,9 +70,9 @@ def get_job(job_id: UUID | str) -> Call[Job]:
     return Call("GET", f"/v1/jobs/{job_id}", Job)
 
 
-def list_jobs(state: str | None = None, limit: int = PAGE) -> Call[Page[Job]]:
+def list_jobs(state: str | None = None, *, mine: bool = False, limit: int = PAGE) -> Call[Page[Job]]:
     """Jobs, the newest first."""
-    return Call("GET", "/v1/jobs", Page[Job], {"state": state, "limit": limit})
+    return Call("GET", "/v1/jobs", Page[Job], {"state": state, "mine": "true" if mine else None, "limit": limit})
 
 
 def cancel_job(job_id: UUID) -> Call[Job]:

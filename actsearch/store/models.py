@@ -118,6 +118,7 @@ class JobRow(Base):
     __tablename__ = "jobs"
     __table_args__ = (
         Index("ix_jobs_created_at", "created_at", "id"),
+        Index("ix_jobs_owner_created_at", "owner", "created_at", "id"),
         Index("ix_jobs_active", "state", postgresql_where=text("state IN ('queued', 'running', 'confirming')")),
         Index("ix_jobs_architecture_task", "architecture", "task"),
     )

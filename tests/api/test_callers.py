@@ -195,6 +195,19 @@ def test_on_loopback_the_local_user_may_do_all_and_a_key_what_it_may_anywhere(lo
     assert local.post(f"/v1/jobs/{job['id']}/cancel").status_code == 200
 
 
+def test_mine_are_the_jobs_of_the_client_that_asks(http: TestClient, local: TestClient, key: Key) -> None:
+    def listed(client: TestClient, **given: Any) -> list[str]:
+        return [job["id"] for job in client.get("/v1/jobs", **given).json()["items"]]
+
+    first, second = (http.post("/v1/jobs", json=REQUEST, headers=key(name)).json()["id"] for name in ("ci", "other"))
+    nobodys = local.post("/v1/jobs", json=REQUEST).json()["id"]
+    mine = {"params": {"mine": "true"}}
+    assert listed(http, **mine, headers=key("ci")) == [first]
+    assert listed(http, **mine, headers=key("ops", "admin")) == []
+    assert listed(local, **mine) == [nobodys]
+    assert listed(http, headers=key("ci")) == [nobodys, second, first]
+
+
 def test_clients_do_not_share_idempotency_keys(http: TestClient, key: Key) -> None:
     same = {"Idempotency-Key": "1"}
     answers = [http.post("/v1/jobs", json=REQUEST, headers=same | key(name)) for name in ("ci", "other", "ci")]

@@ -52,6 +52,7 @@ class JobFilter(PageOf):
     """Which jobs to list."""
 
     state: JobState | None = None
+    mine: Annotated[bool, Field(description="only jobs of the client that asks")] = False
     limit: Limit = 50
 
 
@@ -116,10 +117,17 @@ def _created(connection: Connection, request: JobRequest, owner: str | None) -> 
 
 @router.get("", responses=documented(422, 503))
 @in_transaction()
-def list_jobs(wanted: Annotated[JobFilter, Query()], connection: Connection, settings: ServiceSettings) -> Page[Job]:
-    """Jobs, newest first."""
+def list_jobs(
+    wanted: Annotated[JobFilter, Query()], connection: Connection, settings: ServiceSettings, caller: Asking
+) -> Page[Job]:
+    """Jobs, newest first. `mine`: those submitted with a key of the same name; without a key, those without one."""
     return jobs.list_jobs(
-        connection, settings.stall_timeout, state=wanted.state, limit=wanted.limit, cursor=wanted.cursor
+        connection,
+        settings.stall_timeout,
+        state=wanted.state,
+        of=jobs.Owner(caller.name) if wanted.mine else None,
+        limit=wanted.limit,
+        cursor=wanted.cursor,
     )
 
 
