@@ -27,6 +27,7 @@ class Settings(BaseSettings):
         require_key: ask for an API key on loopback addresses, too; on others one is always asked for.
         key_secret: what API keys are hashed with, at least 32 characters; several as a comma list, the newest first.
             Without it one is made in `data_dir`.
+        session_lifetime: seconds after which people who signed in in a browser do so again.
         url: where SDK and CLI find the API.
         api_key: the key that SDK and CLI show it.
         devices: what a worker trains on: `auto`, or a comma list of `cpu`, `cuda:0`, ...; a device named twice gets
@@ -52,6 +53,7 @@ class Settings(BaseSettings):
     allowed_hosts: str = ""
     require_key: bool = False
     key_secret: SecretStr | None = None
+    session_lifetime: Annotated[int, Field(ge=60, le=90 * 86400)] = 12 * 3600
     url: str = "http://127.0.0.1:8800"
     api_key: SecretStr | None = None
     devices: str = "auto"

@@ -11,13 +11,14 @@ from actsearch.settings import Settings
 from actsearch.version import __version__
 from actsearch_api import problems
 from actsearch_api.access import AccessLog, HeadAsGet
-from actsearch_api.callers import Forbidden, KnownCallers, asks_for_keys
+from actsearch_api.callers import LOGIN, Forbidden, KnownCallers, asks_for_keys
 from actsearch_api.catalogue import routes as catalogue
 from actsearch_api.dashboard import dashboard_routes
 from actsearch_api.guard import BodyGuard
 from actsearch_api.health import routes as health
 from actsearch_api.jobs import routes as jobs
 from actsearch_api.leaderboard import routes as leaderboard
+from actsearch_api.login import routes as login
 from actsearch_api.origins import Cautious, KnownHosts, SameOrigin, host_name, is_loopback
 from actsearch_api.pareto import routes as pareto
 from actsearch_api.report import routes as report
@@ -43,7 +44,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     app.state.settings, app.state.engine, app.state.slots = settings, engine, Slots()
     problems.install(app)
     app.add_exception_handler(Forbidden, lambda _, error: problems.problem(403, str(error)))
-    app.add_middleware(BodyGuard, limit=settings.max_request_bytes)
+    app.add_middleware(BodyGuard, limit=settings.max_request_bytes, forms=LOGIN)
     app.add_middleware(KnownCallers, state=app.state)
     app.add_middleware(SameOrigin)
     app.add_middleware(KnownHosts, names=known_names(settings))
@@ -51,6 +52,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     app.add_middleware(AccessLog)
     app.add_middleware(Cautious)
     app.include_router(health.router)
+    app.include_router(login.router)
     # The dependency only describes the key: `KnownCallers` has checked it by then.
     described = [Depends(_KEY)] if asks_for_keys(settings) else []
     for subject in (jobs, pareto, report, trials, leaderboard, catalogue, workers):

@@ -1,4 +1,4 @@
-"""Who asks: told by the API key of a request, before anything else is done for it.
+"""Who asks: told by the API key of a request, or by a browser's session, before anything else is done for it.
 
 Whatever is not named here as open to all needs a key, routes that are added later and the dashboard too; except where
 the service listens on a loopback address only, and there a request without a key is the local user's, who may do all.
@@ -6,11 +6,13 @@ the service listens on a loopback address only, and there a request without a ke
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Annotated
 
 from fastapi import Depends, Request
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.datastructures import Headers, State
@@ -22,18 +24,29 @@ from actsearch.schemas import KeyScope
 from actsearch.settings import Settings
 from actsearch.store.key_secrets import read_secrets
 from actsearch.store.keys import Holder, find_holder
-from actsearch.store.tokens import is_well_formed
+from actsearch.store.sessions import find_session
+from actsearch.store.sessions import is_well_formed as is_session
+from actsearch.store.tokens import is_well_formed as is_key
+from actsearch_api import cookies
+from actsearch_api.pages import asks_for_a_page, login_page, path_of
 from actsearch_api.problems import problem, unavailable
 from actsearch_api.slots import Busy
 
 OPEN_TO_ALL = {"/healthz", "/readyz"}
+LOGIN = {"/login", "/logout"}
+"""Open to all, too; they want to know who asks."""
+
 _READS = {"GET", "HEAD", "OPTIONS"}
-_ASK = 'Bearer realm="actsearch"'
+CHALLENGE = 'Bearer realm="actsearch"'
 _NO_KEY = (
     "this service asks for an API key: set ACTSEARCH_API_KEY for SDK and command line, or send "
-    "`Authorization: Bearer KEY`; whoever runs the service makes keys with `actsearch keys create`"
+    "`Authorization: Bearer KEY`, or sign in at /login in a browser; whoever runs the "
+    "service makes keys with `actsearch keys create`"
 )
-_BAD_KEY = "this API key is not valid here: it is mistyped, revoked or of another service"
+BAD_KEY = "this API key is not valid here: it is mistyped, revoked or of another service"
+
+
+_Find = Callable[[Connection, Sequence[bytes], str], Holder | None]
 
 
 class Forbidden(ActsearchError):
@@ -90,39 +103,60 @@ class KnownCallers:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or turn it away."""
         if scope["type"] == "http" and scope["path"] not in OPEN_TO_ALL:
-            found = await self._caller(Headers(scope=scope), scope["method"])
+            found = await self._caller(scope)
             if isinstance(found, Response):
-                await found(scope, receive, send)
-                return
+                if scope["path"] not in LOGIN:
+                    await found(scope, receive, send)
+                    return
+                found = None
             scope.setdefault("state", {})["caller"] = found
         await self.app(scope, receive, send)
 
-    async def _caller(self, headers: Headers, method: str) -> Caller | Response:
-        shown = [value for value in headers.getlist("authorization") if value.partition(" ")[0].lower() == "bearer"]
-        if not shown:
-            return problem(401, _NO_KEY, headers={"WWW-Authenticate": _ASK}) if self.asks else LOCAL
+    async def _caller(self, scope: Scope) -> Caller | Response:
+        authorization = Headers(scope=scope).getlist("authorization")
+        keys = [
+            value.partition(" ")[2].strip() for value in authorization if value.partition(" ")[0].lower() == "bearer"
+        ]
+        session = cookies.session_of(scope)
         try:
-            holder = await self._holder(shown[0].partition(" ")[2].strip()) if len(shown) == 1 else None
+            if keys:
+                holder = await self._holder(find_holder, is_key, keys[0]) if len(keys) == 1 else None
+                if holder is None:
+                    return _unknown(BAD_KEY, ', error="invalid_token"')
+            else:
+                holder = await self._holder(find_session, is_session, session) if session else None
         except (Busy, OperationalError, PoolTimeout) as error:
             return unavailable(error)
-        if holder is None:
-            return problem(401, _BAD_KEY, headers={"WWW-Authenticate": f'{_ASK}, error="invalid_token"'})
-        needed = KeyScope.read if method in _READS else KeyScope.submit
-        if not holder.scope.includes(needed):
-            detail = f"this key has scope {holder.scope}, and scope {needed} is needed"
-            ask = f'{_ASK}, error="insufficient_scope", scope="{needed}"'
-            return problem(403, detail, headers={"WWW-Authenticate": ask})
-        return Caller(holder.name, holder.scope)
+        if holder is not None:
+            return _allowed(holder, scope)
+        if not self.asks:
+            return LOCAL
+        if asks_for_a_page(scope):
+            return login_page(401, onward=path_of(scope), headers={"WWW-Authenticate": CHALLENGE})
+        return _unknown(_NO_KEY)
 
-    async def _holder(self, token: str) -> Holder | None:
+    async def _holder(self, find: _Find, looks_right: Callable[[str], bool], shown: str) -> Holder | None:
         def look_up() -> Holder | None:
             with self.state.engine.begin() as connection:
-                return find_holder(connection, read_secrets(self.state.settings), token)
+                return find(connection, read_secrets(self.state.settings), shown)
 
-        if not is_well_formed(token):  # costs neither a slot nor the database
+        if not looks_right(shown):  # costs neither a slot nor the database
             return None
         holder: Holder | None = await self.state.slots.run(look_up)
         return holder
+
+
+def _unknown(detail: str, why: str = "") -> Response:
+    return problem(401, detail, headers={"WWW-Authenticate": CHALLENGE + why})
+
+
+def _allowed(holder: Holder, scope: Scope) -> Caller | Response:
+    needed = KeyScope.read if scope["method"] in _READS or scope["path"] in LOGIN else KeyScope.submit
+    if not holder.scope.includes(needed):
+        detail = f"this key has scope {holder.scope}, and scope {needed} is needed"
+        ask = f'{CHALLENGE}, error="insufficient_scope", scope="{needed}"'
+        return problem(403, detail, headers={"WWW-Authenticate": ask})
+    return Caller(holder.name, holder.scope)
 
 
 async def _asking(request: Request) -> Caller:
