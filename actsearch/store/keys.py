@@ -80,7 +80,7 @@ def create_key(
         "secret_id": secret_id(secrets[0]),
     }
     connection.execute(insert(ApiKeyRow).values(values))
-    audit.record(connection, "key", by, action="created", key=values["hint"], name=name, scope=scope)
+    audit.record(connection, "key", by, action="created", key=hint(token), name=name, scope=scope)
     row = connection.execute(
         text(f"SELECT {_COLUMNS} FROM api_keys WHERE id = :id"),  # noqa: S608 - our own words
         {"id": values["id"]},

@@ -15,9 +15,9 @@ from fastapi import Depends, Request
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from starlette.datastructures import Headers, State
+from starlette.datastructures import Headers, MutableHeaders, State
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from actsearch.errors import ActsearchError
 from actsearch.schemas import KeyScope
@@ -104,12 +104,11 @@ class KnownCallers:
         """Pass the request on, or turn it away."""
         if scope["type"] == "http" and scope["path"] not in OPEN_TO_ALL:
             found = await self._caller(scope)
-            if isinstance(found, Response):
-                if scope["path"] not in LOGIN:
-                    await found(scope, receive, send)
-                    return
-                found = None
-            scope.setdefault("state", {})["caller"] = found
+            if isinstance(found, Response) and scope["path"] not in LOGIN:
+                await found(scope, receive, send)
+                return
+            scope.setdefault("state", {})["caller"] = found if isinstance(found, Caller) else None
+            send = _for_the_caller(send) if self.asks else send
         await self.app(scope, receive, send)
 
     async def _caller(self, scope: Scope) -> Caller | Response:
@@ -144,6 +143,17 @@ class KnownCallers:
             return None
         holder: Holder | None = await self.state.slots.run(look_up)
         return holder
+
+
+def _for_the_caller(send: Send) -> Send:
+    """A `send` that tells caches to ask again each time, and shared ones to keep nothing."""
+
+    async def answer(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).setdefault("Cache-Control", "private, no-cache")
+        await send(message)
+
+    return answer
 
 
 def _unknown(detail: str, why: str = "") -> Response:

@@ -80,6 +80,15 @@ def test_a_person_signs_in_sees_everything_and_signs_out(http: TestClient, key: 
         assert http.get("/v1/jobs", headers=cookie).status_code == 401
 
 
+@pytest.mark.parametrize("path", ["/dashboard", "/api/studies", "/static/bundle.js", "/v1/jobs", "/openapi.json"])
+def test_what_a_person_saw_is_not_shown_to_the_next_one(http: TestClient, key: Key, path: str) -> None:
+    """A browser asks again before it shows a page that it has kept, and proxies keep none."""
+    sign_in(http, key())
+    answer = http.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "private, no-cache"
+
+
 def test_the_cookie_is_the_browsers_alone(http: TestClient, over_tls: TestClient, key: Key) -> None:
     [plain], [secure] = (sign_in(client, key()).headers.get_list("set-cookie") for client in (http, over_tls))
     assert re.fullmatch(rf"{COOKIE}=[\w-]{{43}}; HttpOnly; Max-Age=43200; Path=/; SameSite=lax", plain)
