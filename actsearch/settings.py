@@ -28,6 +28,8 @@ class Settings(BaseSettings):
         key_secret: what API keys are hashed with, at least 32 characters; several as a comma list, the newest first.
             Without it one is made in `data_dir`.
         session_lifetime: seconds after which people who signed in in a browser do so again.
+        request_rate: requests per second that a client (the name of an API key) may send, over 10 s; 0 for any.
+        open_jobs: jobs that a client may have queued, running, paused or confirming at once; 0 for any.
         url: where SDK and CLI find the API.
         api_key: the key that SDK and CLI show it.
         devices: what a worker trains on: `auto`, or a comma list of `cpu`, `cuda:0`, ...; a device named twice gets
@@ -54,6 +56,8 @@ class Settings(BaseSettings):
     require_key: bool = False
     key_secret: SecretStr | None = None
     session_lifetime: Annotated[int, Field(ge=60, le=90 * 86400)] = 12 * 3600
+    request_rate: Annotated[int, Field(ge=0)] = 100
+    open_jobs: Annotated[int, Field(ge=0)] = 100
     url: str = "http://127.0.0.1:8800"
     api_key: SecretStr | None = None
     devices: str = "auto"

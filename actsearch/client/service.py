@@ -20,7 +20,7 @@ class Service:
         url: without a trailing slash.
         retries: further attempts after one that failed for a passing reason.
         backoff: seconds before the first of them; doubles with each, less up to half of it at random.
-        longest_pause: seconds; the most a pause is, whatever the server asks for.
+        longest_pause: seconds; the most a pause is. Where the server asks for more, its refusal is raised at once.
         api_key: shown with every request; None for none.
     """
 

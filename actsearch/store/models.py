@@ -119,6 +119,11 @@ class JobRow(Base):
     __table_args__ = (
         Index("ix_jobs_created_at", "created_at", "id"),
         Index("ix_jobs_owner_created_at", "owner", "created_at", "id"),
+        Index(
+            "ix_jobs_owner_open",
+            "owner",
+            postgresql_where=text("state IN ('queued', 'running', 'paused', 'confirming')"),
+        ),
         Index("ix_jobs_active", "state", postgresql_where=text("state IN ('queued', 'running', 'confirming')")),
         Index("ix_jobs_architecture_task", "architecture", "task"),
     )

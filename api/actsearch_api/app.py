@@ -56,7 +56,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     # The dependency only describes the key: `KnownCallers` has checked it by then.
     described = [Depends(_KEY)] if asks_for_keys(settings) else []
     for subject in (jobs, pareto, report, trials, leaderboard, catalogue, workers):
-        app.include_router(subject.router, responses=problems.documented(401, 403, 503), dependencies=described)
+        app.include_router(subject.router, responses=problems.documented(401, 403, 429, 503), dependencies=described)
     app.add_api_route("/", _home, include_in_schema=False)
     app.router.routes.extend(dashboard_routes(engine))
     return app

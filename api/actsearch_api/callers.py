@@ -28,6 +28,7 @@ from actsearch.store.sessions import find_session
 from actsearch.store.sessions import is_well_formed as is_session
 from actsearch.store.tokens import is_well_formed as is_key
 from actsearch_api import cookies
+from actsearch_api.limits import RequestRates
 from actsearch_api.pages import asks_for_a_page, login_page, path_of
 from actsearch_api.problems import problem, unavailable
 from actsearch_api.slots import Busy
@@ -99,6 +100,7 @@ class KnownCallers:
 
     def __init__(self, app: ASGIApp, state: State) -> None:
         self.app, self.state, self.asks = app, state, asks_for_keys(state.settings)
+        self.rates = RequestRates(state.settings.request_rate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or turn it away."""
@@ -113,36 +115,41 @@ class KnownCallers:
 
     async def _caller(self, scope: Scope) -> Caller | Response:
         authorization = Headers(scope=scope).getlist("authorization")
-        keys = [
-            value.partition(" ")[2].strip() for value in authorization if value.partition(" ")[0].lower() == "bearer"
-        ]
-        session = cookies.session_of(scope)
+        keys = [value.partition(" ")[2].strip() for value in authorization if value.split(" ")[0].lower() == "bearer"]
+        if keys:
+            shown = keys[0] if len(keys) == 1 else ""
+            found = await self._known(scope, shown, is_key, find_holder)
+            return found or _unknown(BAD_KEY, ', error="invalid_token"')
+        found = await self._known(scope, cookies.session_of(scope) or "", is_session, find_session)
+        return found or self._nobody(scope)
+
+    async def _known(
+        self, scope: Scope, shown: str, looks_right: Callable[[str], bool], find: _Find
+    ) -> Caller | Response | None:
+        """Who shows this, or why that one is turned away; None for nobody."""
+        if not looks_right(shown):  # costs neither a slot nor the database
+            return None
+        if wait := self.rates.wait_for(shown):
+            return _too_often(wait)
         try:
-            if keys:
-                holder = await self._holder(find_holder, is_key, keys[0]) if len(keys) == 1 else None
-                if holder is None:
-                    return _unknown(BAD_KEY, ', error="invalid_token"')
-            else:
-                holder = await self._holder(find_session, is_session, session) if session else None
+            holder: Holder | None = await self.state.slots.run(lambda: self._look_up(find, shown))
         except (Busy, OperationalError, PoolTimeout) as error:
             return unavailable(error)
-        if holder is not None:
-            return _allowed(holder, scope)
+        if holder is None:
+            return None
+        wait = self.rates.remember(shown, holder.name)
+        return _too_often(wait) if wait else _allowed(holder, scope)
+
+    def _look_up(self, find: _Find, shown: str) -> Holder | None:
+        with self.state.engine.begin() as connection:
+            return find(connection, read_secrets(self.state.settings), shown)
+
+    def _nobody(self, scope: Scope) -> Caller | Response:
         if not self.asks:
             return LOCAL
         if asks_for_a_page(scope):
             return login_page(401, onward=path_of(scope), headers={"WWW-Authenticate": CHALLENGE})
         return _unknown(_NO_KEY)
-
-    async def _holder(self, find: _Find, looks_right: Callable[[str], bool], shown: str) -> Holder | None:
-        def look_up() -> Holder | None:
-            with self.state.engine.begin() as connection:
-                return find(connection, read_secrets(self.state.settings), shown)
-
-        if not looks_right(shown):  # costs neither a slot nor the database
-            return None
-        holder: Holder | None = await self.state.slots.run(look_up)
-        return holder
 
 
 def _for_the_caller(send: Send) -> Send:
@@ -158,6 +165,11 @@ def _for_the_caller(send: Send) -> Send:
 
 def _unknown(detail: str, why: str = "") -> Response:
     return problem(401, detail, headers={"WWW-Authenticate": CHALLENGE + why})
+
+
+def _too_often(wait: int) -> Response:
+    detail = "more requests per second than a client may send (ACTSEARCH_REQUEST_RATE of the service); try again later"
+    return problem(429, detail, headers={"Retry-After": str(wait)})
 
 
 def _allowed(holder: Holder, scope: Scope) -> Caller | Response:

@@ -25,7 +25,7 @@ from actsearch.schemas import (
     TrialRanking,
     TrialState,
 )
-from actsearch.store import evaluations, jobs, ranking, submissions, trials
+from actsearch.store import evaluations, jobs, quotas, ranking, submissions, trials
 from actsearch.study import prepare
 from actsearch.study.judging.importances import importances, importances_within
 from actsearch_api.callers import Asking
@@ -94,15 +94,16 @@ def submit(
     """
     job_id = submissions.submitted_before(connection, caller.name, key, request) if key else None
     if job_id is None:
-        job_id = _created(connection, request, caller.name)
+        job_id = _created(connection, request, caller.name, settings.open_jobs)
         if key:
             submissions.remember(connection, caller.name, key, request, job_id)
     response.headers["Location"] = f"/v1/jobs/{job_id}"
     return jobs.get_job(connection, job_id, settings.stall_timeout)
 
 
-def _created(connection: Connection, request: JobRequest, owner: str | None) -> UUID:
+def _created(connection: Connection, request: JobRequest, owner: str | None, most: int) -> UUID:
     prepared = prepare(request)
+    quotas.require_room(connection, owner, most)
     return jobs.create_job(
         connection,
         request,
