@@ -19,6 +19,7 @@ from actsearch.store.models import ApiKeyRow
 from actsearch.store.tokens import digest, hint, is_well_formed, new_token
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
+CLIENT_NAMES = "takes 1 to 100 letters, digits, . _ @ and -; a letter or digit first"
 _COLUMNS = "id, name, scope, hint, secret_id, created_at, last_used_at, revoked_at"
 
 _FIND = """
@@ -64,10 +65,8 @@ def create_key(
         InvalidRequest: the name has other characters than `A-Za-z0-9._@-` or more than 100, or the keys in the database
             were made with secrets that this machine does not have.
     """
-    if not _NAME.fullmatch(name):
-        raise InvalidRequest(
-            FieldProblem("name", "takes 1 to 100 letters, digits, . _ @ and -; a letter or digit first")
-        )
+    if not is_client_name(name):
+        raise InvalidRequest(FieldProblem("name", CLIENT_NAMES))
     if _active(connection, secrets) and (problem := why_unusable(connection, secrets)):
         raise InvalidRequest(FieldProblem("ACTSEARCH_KEY_SECRET", problem))
     token = new_token()
@@ -86,6 +85,11 @@ def create_key(
         {"id": values["id"]},
     )
     return token, _info(row.one(), secrets)
+
+
+def is_client_name(name: str) -> bool:
+    """Whether a client can be called so."""
+    return _NAME.fullmatch(name) is not None
 
 
 def find_holder(connection: Connection, secrets: Sequence[bytes], token: str) -> Holder | None:

@@ -21,6 +21,7 @@ from actsearch_api.leaderboard import routes as leaderboard
 from actsearch_api.login import routes as login
 from actsearch_api.origins import Cautious, KnownHosts, SameOrigin, host_name, is_loopback
 from actsearch_api.pareto import routes as pareto
+from actsearch_api.proxies import FromProxies, named_proxies
 from actsearch_api.report import routes as report
 from actsearch_api.slots import Slots
 from actsearch_api.trials import routes as trials
@@ -38,8 +39,13 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     """The service on a migrated database.
 
     Args:
+        settings: of the service.
         engine: of the trial store; closed by whoever made it.
+
+    Raises:
+        InvalidRequest: the settings name no proxy that can be, or trust a header of nobody.
     """
+    named_proxies(settings)
     app = FastAPI(title="actsearch", version=__version__, description=_DESCRIPTION)
     app.state.settings, app.state.engine, app.state.slots = settings, engine, Slots()
     problems.install(app)
@@ -51,6 +57,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     app.add_middleware(HeadAsGet)
     app.add_middleware(AccessLog)
     app.add_middleware(Cautious)
+    app.add_middleware(FromProxies, settings=settings)
     app.include_router(health.router)
     app.include_router(login.router)
     # The dependency only describes the key: `KnownCallers` has checked it by then.

@@ -23,7 +23,7 @@ from actsearch.errors import ActsearchError
 from actsearch.schemas import KeyScope
 from actsearch.settings import Settings
 from actsearch.store.key_secrets import read_secrets
-from actsearch.store.keys import Holder, find_holder
+from actsearch.store.keys import CLIENT_NAMES, Holder, find_holder, is_client_name
 from actsearch.store.sessions import find_session
 from actsearch.store.sessions import is_well_formed as is_session
 from actsearch.store.tokens import is_well_formed as is_key
@@ -83,7 +83,7 @@ LOCAL = Caller(None, KeyScope.admin)
 
 def asks_for_keys(settings: Settings) -> bool:
     """Whether requests need a key: wherever others than this machine's users can reach the service."""
-    if settings.require_key:
+    if settings.require_key or settings.trusted_proxies or settings.trusted_user_header:
         return True
     try:
         return not ip_address(settings.host).is_loopback
@@ -120,6 +120,9 @@ class KnownCallers:
             shown = keys[0] if len(keys) == 1 else ""
             found = await self._known(scope, shown, is_key, find_holder)
             return found or _unknown(BAD_KEY, ', error="invalid_token"')
+        user = scope.get("state", {}).get("proxied_user")
+        if user is not None:
+            return self._proxied(scope, user)
         found = await self._known(scope, cookies.session_of(scope) or "", is_session, find_session)
         return found or self._nobody(scope)
 
@@ -143,6 +146,16 @@ class KnownCallers:
     def _look_up(self, find: _Find, shown: str) -> Holder | None:
         with self.state.engine.begin() as connection:
             return find(connection, read_secrets(self.state.settings), shown)
+
+    def _proxied(self, scope: Scope, user: str) -> Caller | Response:
+        if not is_client_name(user):
+            return _unknown(f"the proxy names {user!r} as the user; a name {CLIENT_NAMES}")
+        wait = self.rates.count(user)
+        return (
+            _too_often(wait)
+            if wait
+            else _allowed(Holder(user, KeyScope(self.state.settings.trusted_user_scope)), scope)
+        )
 
     def _nobody(self, scope: Scope) -> Caller | Response:
         if not self.asks:
@@ -175,7 +188,7 @@ def _too_often(wait: int) -> Response:
 def _allowed(holder: Holder, scope: Scope) -> Caller | Response:
     needed = KeyScope.read if scope["method"] in _READS or scope["path"] in LOGIN else KeyScope.submit
     if not holder.scope.includes(needed):
-        detail = f"this key has scope {holder.scope}, and scope {needed} is needed"
+        detail = f"{holder.name!r} has scope {holder.scope} here, and scope {needed} is needed"
         ask = f'{CHALLENGE}, error="insufficient_scope", scope="{needed}"'
         return problem(403, detail, headers={"WWW-Authenticate": ask})
     return Caller(holder.name, holder.scope)
