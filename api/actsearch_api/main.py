@@ -43,8 +43,8 @@ def serve(settings: Settings) -> None:
     with _listen(settings.host, settings.port) as listening:
         engine = open_store(settings, connections=2 * THREADS + DASHBOARD_THREADS)
         try:
-            _require_keys(settings, engine)
             app = create_app(settings, engine)
+            _require_keys(settings, engine)
             log.info("serving", url=f"{'https' if tls else 'http'}://{settings.host}:{listening.getsockname()[1]}")
             sys.setswitchinterval(SWITCH_INTERVAL)
             # Not uvicorn's own `proxy_headers`: it believes all of this machine, and hides from us who the proxy is.
