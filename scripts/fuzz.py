@@ -1,7 +1,7 @@
 """Sends the service generated requests for some minutes, with keys of every scope and none, and judges every answer.
 
-`python scripts/fuzz.py [MINUTES]`; schemathesis makes the requests from the OpenAPI document, with all checks that apply. The
-service runs in this process on a database of its own. Exit code 1 if an answer is wrong or an error was unexpected.
+`python scripts/fuzz.py [MINUTES]`; schemathesis makes the requests from the OpenAPI document, with all checks that
+apply. The service runs in this process on a database of its own. Exit code 1 if an answer is wrong or an error was unexpected.
 """
 
 from __future__ import annotations
