@@ -15,6 +15,13 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+def _empty_is_none(value: object) -> object:
+    return value or None
+
+
+OptionalFile = Annotated[Path | None, BeforeValidator(_empty_is_none)]
+
+
 class Settings(BaseSettings):
     """Settings of server, workers and command line.
 
@@ -27,8 +34,17 @@ class Settings(BaseSettings):
         require_key: ask for an API key on loopback addresses, too; on others one is always asked for.
         key_secret: what API keys are hashed with, at least 32 characters; several as a comma list, the newest first.
             Without it one is made in `data_dir`.
+        tls_cert, tls_key: files (PEM) of the certificate, its chain included, and its key, for an API that speaks TLS.
+        trusted_proxies: addresses or networks of proxies, as a comma list, whose `X-Forwarded-For` and
+            `X-Forwarded-Proto` are believed.
+        trusted_user_header: header in which these proxies name the user whom they have authenticated; empty for none.
+        trusted_user_scope: what such users may do.
+        session_lifetime: seconds after which people who signed in in a browser do so again.
+        request_rate: requests per second that a client (the name of an API key) may send, over 10 s; 0 for any.
+        open_jobs: jobs that a client may have queued, running, paused or confirming at once; 0 for any.
         url: where SDK and CLI find the API.
         api_key: the key that SDK and CLI show it.
+        ca_cert: file (PEM) with the certificates that SDK and CLI trust in place of those of the system.
         devices: what a worker trains on: `auto`, or a comma list of `cpu`, `cuda:0`, ...; a device named twice gets
             two processes.
         time_slice: seconds a runner works on a job before it lets others have the device.
@@ -52,8 +68,17 @@ class Settings(BaseSettings):
     allowed_hosts: str = ""
     require_key: bool = False
     key_secret: SecretStr | None = None
+    tls_cert: OptionalFile = None
+    tls_key: OptionalFile = None
+    trusted_proxies: str = ""
+    trusted_user_header: str = ""
+    trusted_user_scope: Literal["read", "submit", "admin"] = "submit"
+    session_lifetime: Annotated[int, Field(ge=60, le=90 * 86400)] = 12 * 3600
+    request_rate: Annotated[int, Field(ge=0)] = 100
+    open_jobs: Annotated[int, Field(ge=0)] = 100
     url: str = "http://127.0.0.1:8800"
     api_key: SecretStr | None = None
+    ca_cert: OptionalFile = None
     devices: str = "auto"
     time_slice: Annotated[float, Field(gt=0)] = 60.0
     stall_timeout: Annotated[float, Field(gt=0)] = 30.0

@@ -56,7 +56,19 @@ def demo(
     """Search activations for two networks on real data, through the whole system, in a few minutes."""
     directory = data_dir or _temporary_directory()
     directory.mkdir(parents=True, exist_ok=True)
-    settings = Settings(data_dir=directory, database_url=None, host="127.0.0.1", port=0, url="", devices="auto")
+    settings = Settings(
+        data_dir=directory,
+        database_url=None,
+        host="127.0.0.1",
+        port=0,
+        url="",
+        devices="auto",
+        require_key=False,
+        tls_cert=None,
+        tls_key=None,
+        trusted_proxies="",
+        trusted_user_header="",
+    )
     say("starting API, worker and database ...")
     try:
         with running(settings, logs=directory) as stack, Client(stack.url, api_key="") as client:

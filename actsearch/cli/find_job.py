@@ -7,22 +7,23 @@ from uuid import UUID
 
 from actsearch.client import Client, JobHandle
 from actsearch.client.display import label, short_id
-from actsearch.errors import NotFound
+from actsearch.errors import ActsearchError, NotFound
 from actsearch.schemas import JobSummary
 
 SEARCHED = 1000
 
 
 def find_job(client: Client, wanted: str) -> JobHandle:
-    """The job whose id is `wanted`, or begins or ends with it; `last` is the newest.
+    """The job whose id is `wanted`, or begins or ends with it; `last` is the newest that this client submitted.
 
     Raises:
         NotFound: there is none, or more than one, among the newest 1000.
     """
     if wanted == "last":
-        newest = next(client.jobs(), None)
+        newest = next(client.jobs(mine=True), None)
         if newest is None:
-            raise NotFound("job", wanted)
+            others = "; others have: see `actsearch jobs`" if next(client.jobs(), None) else ""
+            raise ActsearchError(f"there is no job 'last': this client has submitted none{others}")
         return client.job(newest.id)
     if _is_uuid(wanted):
         return client.job(wanted)

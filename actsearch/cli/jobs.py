@@ -84,13 +84,14 @@ def submit(
 
 def jobs(
     state: Annotated[JobState | None, typer.Option(help="List only those in this state.")] = None,
+    mine: Annotated[bool, typer.Option("--mine", help="List only those submitted with this API key.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="List at most this many.")] = 20,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
     """List jobs, newest first."""
     with Client(url) as client:
-        listed = list(islice(client.jobs(state), limit))
+        listed = list(islice(client.jobs(state, mine=mine), limit))
     if as_json:
         print_json(listed)
     else:

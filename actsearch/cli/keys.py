@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from getpass import getuser
+from platform import node
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,7 +39,7 @@ def create(
         from actsearch.store.key_secrets import read_or_make_secrets
         from actsearch.store.keys import create_key
     with _database(settings) as connection:
-        token, info = create_key(connection, read_or_make_secrets(settings), name, scope)
+        token, info = create_key(connection, read_or_make_secrets(settings), name, scope, _user())
     if as_json:
         print_json(info.model_dump(mode="json") | {"key": token})
         return
@@ -71,17 +73,25 @@ def revoke(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Revoke a key: requests with it are refused from now on."""
+    """Revoke a key: it is refused and its sessions end at once."""
     settings = _settings(data_dir)
     with needs_extras():
         from actsearch.store.key_secrets import read_secrets
         from actsearch.store.keys import revoke_key
     with _database(settings) as connection:
-        revoked = revoke_key(connection, read_secrets(settings), key)
+        revoked = revoke_key(connection, read_secrets(settings), key, _user())
     if as_json:
         print_json(revoked)
     else:
         typer.echo(f"revoked {revoked.hint}... of {revoked.name} ({revoked.id})")
+
+
+def _user() -> str:
+    """Who runs the command, for the audit."""
+    try:
+        return f"{getuser()}@{node()}"
+    except (KeyError, OSError):  # a user without a name, as in containers
+        return node()
 
 
 def _settings(data_dir: DataDir) -> Settings:

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from actsearch.cli.extras import needs_extras
-from actsearch.cli.options import DataDir, Devices, Host, Port
+from actsearch.cli.options import DataDir, Devices, Host, Port, TlsCert, TlsKey
 from actsearch.cli.output import say
 from actsearch.settings import Settings
 
@@ -19,11 +19,18 @@ def given_settings(**options: Any) -> Settings:
     return Settings(**{name: value for name, value in options.items() if value is not None})
 
 
-def serve(host: Host = None, port: Port = None, data_dir: DataDir = None) -> None:
+def serve(
+    *,
+    host: Host = None,
+    port: Port = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    data_dir: DataDir = None,
+) -> None:
     """Run the API, with the dashboard."""
     with needs_extras():
         from actsearch_api.main import serve as serve_api
-    serve_api(given_settings(host=host, port=port, data_dir=data_dir))
+    serve_api(given_settings(host=host, port=port, tls_cert=tls_cert, tls_key=tls_key, data_dir=data_dir))
 
 
 def worker(devices: Devices = None, data_dir: DataDir = None) -> None:
@@ -33,11 +40,21 @@ def worker(devices: Devices = None, data_dir: DataDir = None) -> None:
     run_worker(given_settings(devices=devices, data_dir=data_dir))
 
 
-def up(host: Host = None, port: Port = None, devices: Devices = None, data_dir: DataDir = None) -> None:
+def up(
+    *,
+    host: Host = None,
+    port: Port = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    devices: Devices = None,
+    data_dir: DataDir = None,
+) -> None:
     """Run API, worker, dashboard and database until Ctrl-C."""
     from actsearch.cli.stack import running
 
-    settings = given_settings(host=host, port=port, devices=devices, data_dir=data_dir)
+    settings = given_settings(
+        host=host, port=port, tls_cert=tls_cert, tls_key=tls_key, devices=devices, data_dir=data_dir
+    )
     say("starting ...")
     try:
         with running(settings) as stack:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -41,6 +42,7 @@ class Stack:
     def __init__(self, settings: Settings, database_url: str, logs: Path | None = None) -> None:
         self.url = _api_url(settings)
         self._settings, self._database_url, self._logs = settings, database_url, logs
+        self._trusted = True if settings.tls_cert is None else only_this(settings.tls_cert)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
@@ -111,7 +113,7 @@ class Stack:
 
     def _api_answers(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/readyz", trust_env=False).is_success
+            return httpx.get(f"{self.url}/readyz", trust_env=False, verify=self._trusted).is_success
         except httpx.TransportError:
             return False
 
@@ -165,7 +167,7 @@ def running(settings: Settings, logs: Path | None = None) -> Iterator[Stack]:
 def environment_of(settings: Settings) -> dict[str, str]:
     """The environment variables that give another process the same settings, but for database and secrets."""
     values = settings.model_dump(mode="json", exclude={"database_url", "key_secret", "api_key"})
-    return {f"ACTSEARCH_{name.upper()}": str(value) for name, value in values.items()}
+    return {f"ACTSEARCH_{name.upper()}": "" if value is None else str(value) for name, value in values.items()}
 
 
 def free_port(host: str, port: int) -> int:
@@ -196,7 +198,24 @@ def _migrated_database(settings: Settings) -> str:
 
 def _api_url(settings: Settings) -> str:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - not bound here
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+    scheme = "http" if settings.tls_cert is None else "https"
+    return f"{scheme}://[{host}]:{settings.port}" if ":" in host else f"{scheme}://{host}:{settings.port}"
+
+
+def only_this(certificate: Path) -> ssl.SSLContext:
+    """Trust in one certificate, whatever name it is for: that of our own child process.
+
+    Raises:
+        PartFailed: it cannot be read.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        context.load_verify_locations(certificate)
+    except (OSError, ssl.SSLError) as error:
+        raise PartFailed(f"cannot read the certificate {certificate} ({error.strerror or error})") from None
+    return context
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

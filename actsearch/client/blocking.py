@@ -107,14 +107,17 @@ class Client:
         """
         return JobHandle(self, self.ask(calls.get_job(job_id)))
 
-    def jobs(self, state: str | None = None, fields: Sequence[JobField] = ()) -> Iterator[JobSummary]:
+    def jobs(
+        self, state: str | None = None, fields: Sequence[JobField] = (), *, mine: bool = False
+    ) -> Iterator[JobSummary]:
         """All jobs, or those in a state, the newest first, in short; fetched page by page as they are consumed.
 
         Args:
-            state: leave out those in other states.
+            state: `queued`, `running`, ...; None for all.
             fields: what each is to have beside: `request`, `verdict`, `notes`. `job(id)` has all of it.
+            mine: only jobs submitted with an API key of the same name; without a key, only jobs without an owner.
         """
-        return self.items(calls.list_jobs(state, fields))
+        return self.items(calls.list_jobs(state, fields, mine=mine))
 
     def leaderboard(self, architecture: str, task: str, limit: int = 100) -> Leaderboard:
         """Families by what they gained over the baseline in all jobs of an architecture and a task, verdicts first."""

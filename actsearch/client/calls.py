@@ -72,9 +72,12 @@ def get_job(job_id: UUID | str) -> Call[Job]:
     return Call("GET", f"/v1/jobs/{job_id}", Job)
 
 
-def list_jobs(state: str | None = None, fields: Sequence[JobField] = (), limit: int = PAGE) -> Call[Page[JobSummary]]:
+def list_jobs(
+    state: str | None = None, fields: Sequence[JobField] = (), *, mine: bool = False, limit: int = PAGE
+) -> Call[Page[JobSummary]]:
     """Jobs, the newest first."""
-    return Call("GET", "/v1/jobs", Page[JobSummary], {"state": state, "fields": list(fields), "limit": limit})
+    query = {"state": state, "fields": list(fields), "mine": "true" if mine else None, "limit": limit}
+    return Call("GET", "/v1/jobs", Page[JobSummary], query)
 
 
 def cancel_job(job_id: UUID) -> Call[Job]:

@@ -58,7 +58,7 @@ def exchange(service: Service, call: Call[Answer]) -> Flow[Answer]:
     request = build(service, call)
     for attempt in range(service.retries):
         reply = yield Send(request)
-        if not _passing(call, reply):
+        if not _passing(service, call, reply):
             return _read(service, call, reply)
         yield _pause(service, attempt, reply)
     return _read(service, call, (yield Send(request)))
@@ -81,7 +81,7 @@ def build(service: Service, call: Call[Any]) -> httpx.Request:
     return httpx.Request(call.method, service.url + call.path, params=query, headers=headers, content=content)
 
 
-def _passing(call: Call[Any], reply: Reply) -> bool:
+def _passing(service: Service, call: Call[Any], reply: Reply) -> bool:
     """Whether the same request may fare better in a moment."""
     if isinstance(reply, _NEVER_SENT):
         return True
@@ -89,16 +89,24 @@ def _passing(call: Call[Any], reply: Reply) -> bool:
         return False
     if reply is None or isinstance(reply, httpx.TransportError):
         return reply is not None
+    if (_asked(reply) or 0) > service.longest_pause:
+        return False
     in_progress = call.keyed and reply.status_code == 409 and "retry-after" in reply.headers
     return reply.status_code in _PASSING or in_progress
 
 
 def _pause(service: Service, attempt: int, reply: Reply) -> Pause:
     """The pause after failed attempt number `attempt` (from 0): what the server asks for, or a growing one."""
-    asked = reply.headers.get("retry-after", "") if isinstance(reply, httpx.Response) else ""
-    if asked.isdecimal():
-        return Pause(min(float(asked), service.longest_pause))
+    asked = _asked(reply) if isinstance(reply, httpx.Response) else None
+    if asked is not None:
+        return Pause(asked)
     return Pause(min(service.backoff * 2**attempt, service.longest_pause) * random.uniform(0.5, 1))
+
+
+def _asked(response: httpx.Response) -> float | None:
+    """Seconds that the server wants to be left alone for."""
+    asked = response.headers.get("retry-after", "")
+    return float(asked) if asked.isdecimal() else None
 
 
 def _read(service: Service, call: Call[Answer], reply: Reply) -> Answer:

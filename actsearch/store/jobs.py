@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -254,6 +255,13 @@ def get_job(connection: Connection, job_id: UUID, stall_timeout: float) -> Job:
     )
 
 
+@dataclass(frozen=True)
+class Owner:
+    """Whose jobs: those of the client with this name; None for those that were submitted without a key."""
+
+    name: str | None
+
+
 _KEYS = Keyset("jobs", created_at=datetime, id=UUID)
 
 
@@ -263,13 +271,19 @@ def list_jobs(
     *,
     state: JobState | None = None,
     fields: Collection[JobField] = (),
+    of: Owner | None = None,
     limit: int = 50,
     cursor: str | None = None,
 ) -> Page[JobSummary]:
     """Jobs, newest first.
 
     Args:
+        stall_timeout: seconds without a heartbeat after which a worker counts as gone.
+        state: only jobs in this state.
         fields: what to give of each beside its summary.
+        of: only jobs of this owner.
+        limit: at most this many.
+        cursor: `next_cursor` of the page before.
 
     Raises:
         InvalidRequest: the cursor is not one that an earlier page gave.
@@ -279,6 +293,10 @@ def list_jobs(
     if state is not None:
         where.append("j.state = :state")
         values["state"] = state
+    if of is not None:
+        # Not `IS NOT DISTINCT FROM`: no index serves that.
+        where.append("j.owner IS NULL" if of.name is None else "j.owner = :owner")
+        values["owner"] = of.name
     if cursor is not None:
         where.append("(j.created_at, j.id) < (:created_at, :id)")
         values |= _KEYS.place(cursor)

@@ -13,11 +13,13 @@ from uuid_utils.compat import uuid7
 
 from actsearch.errors import FieldProblem, InvalidRequest, NotFound
 from actsearch.schemas import KeyInfo, KeyScope
+from actsearch.store import audit
 from actsearch.store.key_secrets import secret_id
 from actsearch.store.models import ApiKeyRow
 from actsearch.store.tokens import digest, hint, is_well_formed, new_token
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,99}")
+CLIENT_NAMES = "takes 1 to 100 letters, digits, . _ @ and -; a letter or digit first"
 _COLUMNS = "id, name, scope, hint, secret_id, created_at, last_used_at, revoked_at"
 
 _FIND = """
@@ -40,21 +42,31 @@ class Holder:
     scope: KeyScope
 
 
-def create_key(connection: Connection, secrets: Sequence[bytes], name: str, scope: KeyScope) -> tuple[str, KeyInfo]:
+@dataclass(frozen=True)
+class FoundKey:
+    """An active key."""
+
+    id: UUID
+    holder: Holder
+
+
+def create_key(
+    connection: Connection, secrets: Sequence[bytes], name: str, scope: KeyScope, by: str | None = None
+) -> tuple[str, KeyInfo]:
     """Make a key; the first part of the result is the key itself, which nothing shows again.
 
     Args:
         secrets: see `key_secrets`; newest first, at least one.
         name: of the client; one that another key has stands for the same client.
+        scope: what it allows.
+        by: who makes it, for the audit.
 
     Raises:
         InvalidRequest: the name has other characters than `A-Za-z0-9._@-` or more than 100, or the keys in the database
             were made with secrets that this machine does not have.
     """
-    if not _NAME.fullmatch(name):
-        raise InvalidRequest(
-            FieldProblem("name", "takes 1 to 100 letters, digits, . _ @ and -; a letter or digit first")
-        )
+    if not is_client_name(name):
+        raise InvalidRequest(FieldProblem("name", CLIENT_NAMES))
     if _active(connection, secrets) and (problem := why_unusable(connection, secrets)):
         raise InvalidRequest(FieldProblem("ACTSEARCH_KEY_SECRET", problem))
     token = new_token()
@@ -67,6 +79,7 @@ def create_key(connection: Connection, secrets: Sequence[bytes], name: str, scop
         "secret_id": secret_id(secrets[0]),
     }
     connection.execute(insert(ApiKeyRow).values(values))
+    audit.record(connection, "key", by, action="created", key=hint(token), name=name, scope=scope)
     row = connection.execute(
         text(f"SELECT {_COLUMNS} FROM api_keys WHERE id = :id"),  # noqa: S608 - our own words
         {"id": values["id"]},
@@ -74,8 +87,19 @@ def create_key(connection: Connection, secrets: Sequence[bytes], name: str, scop
     return token, _info(row.one(), secrets)
 
 
+def is_client_name(name: str) -> bool:
+    """Whether a client can be called so."""
+    return _NAME.fullmatch(name) is not None
+
+
 def find_holder(connection: Connection, secrets: Sequence[bytes], token: str) -> Holder | None:
-    """Whose key `token` is, None if it is nobody's or revoked; remembers to the minute that it was used.
+    """Whose key `token` is: see `find_key`."""
+    found = find_key(connection, secrets, token)
+    return None if found is None else found.holder
+
+
+def find_key(connection: Connection, secrets: Sequence[bytes], token: str) -> FoundKey | None:
+    """The key that `token` is, None if it is nobody's or revoked; remembers to the minute that it was used.
 
     Args:
         secrets: see `key_secrets`; newest first.
@@ -89,7 +113,7 @@ def find_holder(connection: Connection, secrets: Sequence[bytes], token: str) ->
         return None
     if found.stale or found.digest != digests[0]:
         connection.execute(text(_USED), {"id": found.id, "digest": digests[0], "secret": secret_id(secrets[0])})
-    return Holder(found.name, KeyScope(found.scope))
+    return FoundKey(found.id, Holder(found.name, KeyScope(found.scope)))
 
 
 def list_keys(connection: Connection, secrets: Sequence[bytes]) -> list[KeyInfo]:
@@ -111,12 +135,13 @@ def why_unusable(connection: Connection, secrets: Sequence[bytes]) -> str | None
     return None
 
 
-def revoke_key(connection: Connection, secrets: Sequence[bytes], wanted: str) -> KeyInfo:
-    """Revoke a key: from the next request on it is nobody's.
+def revoke_key(connection: Connection, secrets: Sequence[bytes], wanted: str, by: str | None = None) -> KeyInfo:
+    """Revoke a key: from the next request on it is nobody's, and the sessions that began with it are over.
 
     Args:
         secrets: see `key_secrets`; newest first.
         wanted: its id or a start of it, how it begins or all of it, or the name of a client with one key.
+        by: who revokes it, for the audit.
 
     Raises:
         NotFound: no active key fits, or several do.
@@ -128,7 +153,10 @@ def revoke_key(connection: Connection, secrets: Sequence[bytes], wanted: str) ->
     if len(fitting) != 1:
         kind = "single active key" if fitting else "active key"
         raise NotFound(kind, wanted, [f"{key.id} ({key.name}, {key.hint}...)" for key in fitting or active])
-    return _info(connection.execute(text(_REVOKE), {"id": fitting[0].id}).one(), secrets)
+    [key] = fitting
+    connection.execute(text("DELETE FROM sessions WHERE key_id = :id"), {"id": key.id})
+    audit.record(connection, "key", by, action="revoked", key=key.hint, name=key.name, scope=key.scope)
+    return _info(connection.execute(text(_REVOKE), {"id": key.id}).one(), secrets)
 
 
 def _active(connection: Connection, secrets: Sequence[bytes]) -> list[KeyInfo]:

@@ -192,6 +192,12 @@ class JobRow(Base):
     __tablename__ = "jobs"
     __table_args__ = (
         Index("ix_jobs_created_at", "created_at", "id"),
+        Index("ix_jobs_owner_created_at", "owner", "created_at", "id"),
+        Index(
+            "ix_jobs_owner_open",
+            "owner",
+            postgresql_where=text("state IN ('queued', 'running', 'paused', 'confirming')"),
+        ),
         Index("ix_jobs_active", "state", postgresql_where=text("state IN ('queued', 'running', 'confirming')")),
         Index("ix_jobs_architecture_task", "architecture", "task", "created_at", "id"),
     )
@@ -306,13 +312,13 @@ class SubmissionRow(Base):
 
 
 class EventRow(Base):
-    """What happened to a job, in order; append-only."""
+    """What happened, in order; append-only. `job_id` is None for what happened to no job: see `audit`."""
 
     __tablename__ = "events"
     __table_args__ = (Index("ix_events_job_id_id", "job_id", "id"),)
 
     id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
-    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    job_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     kind: Mapped[str]
     data: Mapped[Json] = mapped_column(server_default=text("'{}'"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -350,3 +356,18 @@ class ApiKeyRow(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+
+
+class SessionRow(Base):
+    """A person in a browser who showed an API key: see `sessions`. `digest` is the hash of the session's id."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        Index("ix_sessions_key_id", "key_id"),
+        Index("ix_sessions_expires_at", "expires_at"),
+    )
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[UUID] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime]

@@ -11,15 +11,17 @@ from actsearch.settings import Settings
 from actsearch.version import __version__
 from actsearch_api import problems
 from actsearch_api.access import AccessLog, HeadAsGet
-from actsearch_api.callers import Forbidden, KnownCallers, asks_for_keys
+from actsearch_api.callers import LOGIN, Forbidden, KnownCallers, asks_for_keys
 from actsearch_api.catalogue import routes as catalogue
 from actsearch_api.dashboard import dashboard_routes
 from actsearch_api.guard import BodyGuard
 from actsearch_api.health import routes as health
 from actsearch_api.jobs import routes as jobs
 from actsearch_api.leaderboard import routes as leaderboard
+from actsearch_api.login import routes as login
 from actsearch_api.origins import Cautious, KnownHosts, SameOrigin, host_name, is_loopback
 from actsearch_api.pareto import routes as pareto
+from actsearch_api.proxies import FromProxies, named_proxies
 from actsearch_api.report import routes as report
 from actsearch_api.slots import Slots
 from actsearch_api.trials import routes as trials
@@ -37,24 +39,31 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     """The service on a migrated database.
 
     Args:
+        settings: of the service.
         engine: of the trial store; closed by whoever made it.
+
+    Raises:
+        InvalidRequest: the settings name no proxy that can be, or trust a header of nobody.
     """
+    named_proxies(settings)
     app = FastAPI(title="actsearch", version=__version__, description=_DESCRIPTION)
     app.state.settings, app.state.engine, app.state.slots = settings, engine, Slots()
     problems.install(app)
     app.add_exception_handler(Forbidden, lambda _, error: problems.problem(403, str(error)))
-    app.add_middleware(BodyGuard, limit=settings.max_request_bytes)
+    app.add_middleware(BodyGuard, limit=settings.max_request_bytes, forms=LOGIN)
     app.add_middleware(KnownCallers, state=app.state)
     app.add_middleware(SameOrigin)
     app.add_middleware(KnownHosts, names=known_names(settings))
     app.add_middleware(HeadAsGet)
     app.add_middleware(AccessLog)
     app.add_middleware(Cautious)
+    app.add_middleware(FromProxies, settings=settings)
     app.include_router(health.router)
+    app.include_router(login.router)
     # The dependency only describes the key: `KnownCallers` has checked it by then.
     described = [Depends(_KEY)] if asks_for_keys(settings) else []
     for subject in (jobs, pareto, report, trials, leaderboard, catalogue, workers):
-        app.include_router(subject.router, responses=problems.documented(401, 403, 503), dependencies=described)
+        app.include_router(subject.router, responses=problems.documented(401, 403, 429, 503), dependencies=described)
     app.add_api_route("/", _home, include_in_schema=False)
     app.router.routes.extend(dashboard_routes(engine))
     return app

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from actsearch_api.problems import problem
 
 _WITH_BODY = {"POST", "PUT", "PATCH"}
+_FORM = "application/x-www-form-urlencoded"
+FORM_LIMIT = 10_000
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -19,10 +23,11 @@ class BodyGuard:
 
     Args:
         limit: bytes; a larger body is answered with 413 without being read further.
+        forms: paths that take forms, of at most `FORM_LIMIT` bytes, in place of JSON.
     """
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self.app, self.limit = app, limit
+    def __init__(self, app: ASGIApp, limit: int, forms: Collection[str] = ()) -> None:
+        self.app, self.limit, self.forms = app, limit, forms
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its whole body at hand, or answer 413 or 415."""
@@ -30,30 +35,43 @@ class BodyGuard:
             await self.app(scope, receive, send)
             return
         kind = Headers(scope=scope).get("content-type")
-        body = await self._read(receive)
+        takes_forms = scope["path"] in self.forms
+        limit = FORM_LIMIT if takes_forms else self.limit
+        body = await _read(receive, limit)
         if body is None:
-            detail = f"the body is larger than {self.limit} bytes"
+            detail = f"the body is larger than {limit} bytes"
             await problem(413, detail, headers={"Connection": "close"})(scope, receive, send)
-        elif _has_half_characters(body):
-            await problem(400, "the body holds half a character (a lone surrogate, \\ud800 to \\udfff)")(
-                scope, receive, send
-            )
-        elif (body or kind) and not _is_json(kind or ""):  # an empty form, too: any page can send one
-            await problem(415, "send JSON, with Content-Type: application/json")(scope, receive, send)
+        elif refused := (_refused_form if takes_forms else _refused)(body, kind):
+            await refused(scope, receive, send)
         else:
             await self.app(scope, _replay(body, receive), send)
 
-    async def _read(self, receive: Receive) -> bytes | None:
-        parts, size, more = [], 0, True
-        while more:
-            message = await receive()
-            part: bytes = message.get("body", b"")
-            size += len(part)
-            if size > self.limit:
-                return None
-            parts.append(part)
-            more = message.get("more_body", False)
-        return b"".join(parts)
+
+async def _read(receive: Receive, limit: int) -> bytes | None:
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            return None
+        parts.append(part)
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def _refused(body: bytes, kind: str | None) -> Response | None:
+    if _has_half_characters(body):
+        return problem(400, "the body holds half a character (a lone surrogate, \\ud800 to \\udfff)")
+    if (body or kind) and not _is_json(kind or ""):  # an empty form, too: any page can send one
+        return problem(415, "send JSON, with Content-Type: application/json")
+    return None
+
+
+def _refused_form(body: bytes, kind: str | None) -> Response | None:
+    if (body or kind) and _essence(kind or "") != _FORM:
+        return problem(415, f"send a form, with Content-Type: {_FORM}")
+    return None
 
 
 def _has_half_characters(body: bytes) -> bool:
@@ -70,8 +88,12 @@ def _has_half_characters(body: bytes) -> bool:
 
 
 def _is_json(content_type: str) -> bool:
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = _essence(content_type)
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+
+def _essence(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -19,6 +19,7 @@ from actsearch.store.keys import why_unusable
 from actsearch_api.app import create_app
 from actsearch_api.callers import asks_for_keys
 from actsearch_api.slots import THREADS
+from actsearch_api.tls import tls_options
 
 log = structlog.get_logger()
 
@@ -33,18 +34,23 @@ def serve(settings: Settings) -> None:
     """Serve the API until SIGTERM or SIGINT; port 0 takes a free one and logs it.
 
     Raises:
-        InvalidRequest: if nothing can listen at the address, or others can reach it and there is no API key.
+        InvalidRequest: if nothing can listen at the address, others can reach it and there is no API key, or the
+            certificate or the names of proxies are wrong.
         StoreError: if the database is unreachable or not migrated.
     """
     configure_logging(settings)
+    tls = tls_options(settings)
     with _listen(settings.host, settings.port) as listening:
         engine = open_store(settings, connections=2 * THREADS + DASHBOARD_THREADS)
         try:
-            _require_keys(settings, engine)
             app = create_app(settings, engine)
-            log.info("serving", url=f"http://{settings.host}:{listening.getsockname()[1]}")
+            _require_keys(settings, engine)
+            log.info("serving", url=f"{'https' if tls else 'http'}://{settings.host}:{listening.getsockname()[1]}")
             sys.setswitchinterval(SWITCH_INTERVAL)
-            config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=10)
+            # Not uvicorn's own `proxy_headers`: it believes all of this machine, and hides from us who the proxy is.
+            config = uvicorn.Config(
+                app, log_level="warning", access_log=False, timeout_graceful_shutdown=10, proxy_headers=False, **tls
+            )
             uvicorn.Server(config).run([listening])
         finally:
             engine.dispose()
@@ -57,12 +63,12 @@ def _require_keys(settings: Settings, engine: Engine) -> None:
         InvalidRequest: there is none; says how to make the first.
     """
     secrets = read_secrets(settings)
-    if not asks_for_keys(settings):
+    if not asks_for_keys(settings) or settings.trusted_user_header:  # then people come without keys, by the proxy
         return
     with engine.connect() as connection:
         problem = why_unusable(connection, secrets)
     if problem:
-        way_out = "" if settings.require_key else "; or listen on 127.0.0.1"
+        way_out = "" if settings.require_key or settings.trusted_proxies else "; or listen on 127.0.0.1"
         message = f"the service asks for API keys at {settings.host}, but {problem}{way_out}"
         raise InvalidRequest(FieldProblem("host", message))
 

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from actsearch.errors import IllegalTransition, InvalidRequest, NotFound, StoreError
 from actsearch.schemas import Problem, ProblemField
+from actsearch.store.quotas import TooManyJobs
 from actsearch.store.submissions import SubmissionInProgress
 from actsearch_api.slots import Busy
 
@@ -48,6 +49,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(NotFound, _not_found)
     app.add_exception_handler(IllegalTransition, lambda _, error: problem(409, str(error)))
     app.add_exception_handler(SubmissionInProgress, _in_progress)
+    app.add_exception_handler(TooManyJobs, lambda _, error: problem(429, str(error), headers={"Retry-After": "60"}))
     app.add_exception_handler(StoreError, lambda _, error: problem(503, str(error)))
     for passing in (OperationalError, Busy, PoolTimeout):
         app.add_exception_handler(passing, lambda _, error: unavailable(error))

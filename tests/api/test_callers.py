@@ -28,7 +28,7 @@ from actsearch_api.main import serve
 SECRET = "s" * 32
 REQUEST = {"task": "digits", "budget": {"trials": 12}}
 READS = ["/v1/jobs", "/v1/tasks", "/v1/workers", "/dashboard", "/api/studies", "/static/bundle.js", "/docs", "/", "/no"]
-WRITES = ["/v1/jobs", f"/v1/jobs/{uuid4()}/cancel", "/api/studies", "/no"]
+WRITES = ["/v1/jobs", "/v1/jobs/00000000-0000-4000-8000-000000000000/cancel", "/api/studies", "/no"]
 
 Key = Callable[..., dict[str, str]]
 
@@ -148,7 +148,7 @@ def test_a_key_is_asked_for_before_a_body_is_looked_at(http: TestClient) -> None
 def test_without_a_database_nobody_is_let_in(http: TestClient, key: Key, engine: Engine) -> None:
     headers = key()
     with engine.begin() as connection:
-        connection.execute(text("DROP TABLE api_keys"))
+        connection.execute(text("DROP TABLE api_keys CASCADE"))
     assert http.get("/v1/jobs", headers=headers).status_code == 500
 
 
@@ -195,6 +195,19 @@ def test_on_loopback_the_local_user_may_do_all_and_a_key_what_it_may_anywhere(lo
     assert local.post(f"/v1/jobs/{job['id']}/cancel").status_code == 200
 
 
+def test_mine_are_the_jobs_of_the_client_that_asks(http: TestClient, local: TestClient, key: Key) -> None:
+    def listed(client: TestClient, **given: Any) -> list[str]:
+        return [job["id"] for job in client.get("/v1/jobs", **given).json()["items"]]
+
+    first, second = (http.post("/v1/jobs", json=REQUEST, headers=key(name)).json()["id"] for name in ("ci", "other"))
+    nobodys = local.post("/v1/jobs", json=REQUEST).json()["id"]
+    mine = {"params": {"mine": "true"}}
+    assert listed(http, **mine, headers=key("ci")) == [first]
+    assert listed(http, **mine, headers=key("ops", "admin")) == []
+    assert listed(local, **mine) == [nobodys]
+    assert listed(http, headers=key("ci")) == [nobodys, second, first]
+
+
 def test_clients_do_not_share_idempotency_keys(http: TestClient, key: Key) -> None:
     same = {"Idempotency-Key": "1"}
     answers = [http.post("/v1/jobs", json=REQUEST, headers=same | key(name)) for name in ("ci", "other", "ci")]
@@ -207,7 +220,7 @@ def test_who_did_it_is_kept(http: TestClient, key: Key, engine: Engine) -> None:
     job = http.post("/v1/jobs", json=REQUEST, headers=key()).json()
     http.post(f"/v1/jobs/{job['id']}/cancel", headers=key("ops", "admin"))
     with engine.connect() as connection:
-        events = connection.scalars(text("SELECT data FROM events ORDER BY id")).all()
+        events = connection.scalars(text("SELECT data FROM events WHERE kind = 'state' ORDER BY id")).all()
     assert [(event["state"], event["by"]) for event in events] == [("queued", "ci"), ("cancelled", "ops")]
 
 

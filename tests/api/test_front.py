@@ -111,7 +111,7 @@ def test_after_the_body_comes_what_the_client_does_next() -> None:
     async def send(_: Any) -> None:
         raise AssertionError("nothing is sent")
 
-    scope = {"type": "http", "method": "POST", "headers": [(b"content-type", b"application/json")]}
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"content-type", b"application/json")]}
     anyio.run(BodyGuard(app, 10), scope, receive, send)
     assert told == ["http.request", "http.disconnect"]
 

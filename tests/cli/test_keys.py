@@ -84,6 +84,24 @@ def test_the_command_line_shows_its_key(run: Run, api_url: str, monkeypatch: pyt
     assert "not valid" in run("jobs", code=1).stderr
 
 
+def test_the_last_job_is_the_last_of_this_client(run: Run, api_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine, others = (run("keys", "create", "--name", name).stdout.strip() for name in ("mine", "other"))
+    monkeypatch.setenv("ACTSEARCH_URL", api_url)
+    monkeypatch.setenv("ACTSEARCH_API_KEY", mine)
+    assert "submitted none" in run("cancel", "last", code=1).stderr
+    run("submit", "--task", "digits", "--name", "first-of-mine")
+    monkeypatch.setenv("ACTSEARCH_API_KEY", others)
+    assert "others have" in run("cancel", "last", code=1).stderr
+    run("submit", "--task", "digits", "--name", "one-of-others")
+
+    monkeypatch.setenv("ACTSEARCH_API_KEY", mine)
+    assert "first-of-mine" in run("show", "last").stdout
+    assert "one-of-others" in run("jobs").stdout
+    assert "one-of-others" not in run("jobs", "--mine").stdout
+    monkeypatch.setenv("ACTSEARCH_API_KEY", run("keys", "create", "--name", "mine").stdout.strip())
+    assert "cancelled" in run("cancel", "last").stdout
+
+
 def test_wrong_use_is_said(run: Run) -> None:
     assert "letters" in run("keys", "create", "--name", "two words", code=2).stderr
     run("keys", "create", "--name", "ci", "--scope", "root", code=2)

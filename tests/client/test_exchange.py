@@ -135,10 +135,16 @@ def test_pauses_double_with_some_chance_in_them() -> None:
     assert paused != again
 
 
-@pytest.mark.parametrize(("asked", "seconds"), [("3", 3.0), ("0", 0.0), ("9999", 20.0)])
+@pytest.mark.parametrize(("asked", "seconds"), [("3", 3.0), ("0", 0.0), ("20", 20.0)])
 def test_the_server_may_say_how_long_to_pause(asked: str, seconds: float) -> None:
     _, _, paused = drive(GET, [answer(429, **{"Retry-After": asked}), answer(200)])
     assert paused == [Pause(seconds)]
+
+
+def test_who_is_to_come_back_much_later_is_told_so_at_once() -> None:
+    error, sent, paused = drive(GET, [answer(429, PROBLEM, **{"Retry-After": "21"})])
+    assert isinstance(error, ServerError)
+    assert (len(sent), paused) == (1, [])
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,9 @@ def trials(engine: Engine, job: UUID) -> list[Any]:
         rows = connection.execute(text(query), {"job": job}).all()
         curves = points.curves(connection, [row.id for row in rows])
     told = {row.id: storage.get_trial(row.id).intermediate_values for row in rows}
-    return [SimpleNamespace(**dict(row._mapping) | {"curve": curves[row.id], "intermediate": told[row.id]}) for row in rows]
+    return [
+        SimpleNamespace(**dict(row._mapping) | {"curve": curves[row.id], "intermediate": told[row.id]}) for row in rows
+    ]
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from actsearch.schemas import (
     TrialRanking,
     TrialState,
 )
-from actsearch.store import evaluations, jobs, ranking, submissions, trials
+from actsearch.store import evaluations, jobs, quotas, ranking, submissions, trials
 from actsearch.study import prepare
 from actsearch.study.judging.importances import importances, importances_within
 from actsearch_api.callers import Asking
@@ -55,6 +55,7 @@ class JobFilter(PageOf):
 
     state: JobState | None = None
     fields: Annotated[list[JobField], Field(max_length=3)] = Field(default_factory=list)
+    mine: Annotated[bool, Field(description="only jobs of the client that asks")] = False
     limit: Limit = 50
 
 
@@ -96,15 +97,16 @@ def submit(
     """
     job_id = submissions.submitted_before(connection, caller.name, key, request) if key else None
     if job_id is None:
-        job_id = _created(connection, request, caller.name)
+        job_id = _created(connection, request, caller.name, settings.open_jobs)
         if key:
             submissions.remember(connection, caller.name, key, request, job_id)
     response.headers["Location"] = f"/v1/jobs/{job_id}"
     return jobs.get_job(connection, job_id, settings.stall_timeout)
 
 
-def _created(connection: Connection, request: JobRequest, owner: str | None) -> UUID:
+def _created(connection: Connection, request: JobRequest, owner: str | None, most: int) -> UUID:
     prepared = prepare(request)
+    quotas.require_room(connection, owner, most)
     return jobs.create_job(
         connection,
         request,
@@ -120,14 +122,18 @@ def _created(connection: Connection, request: JobRequest, owner: str | None) -> 
 @router.get("", responses=documented(422, 503))
 @in_transaction()
 def list_jobs(
-    wanted: Annotated[JobFilter, Query()], connection: Connection, settings: ServiceSettings
+    wanted: Annotated[JobFilter, Query()], connection: Connection, settings: ServiceSettings, caller: Asking
 ) -> Page[JobSummary]:
-    """Jobs in short, newest first; `fields=request&fields=verdict` give more of each."""
+    """Jobs in short, newest first; `fields=request&fields=verdict` give more of each.
+
+    `mine`: those submitted with a key of the same name; without a key, those without one.
+    """
     return jobs.list_jobs(
         connection,
         settings.stall_timeout,
         state=wanted.state,
         fields=wanted.fields,
+        of=jobs.Owner(caller.name) if wanted.mine else None,
         limit=wanted.limit,
         cursor=wanted.cursor,
     )
