@@ -69,6 +69,9 @@ def split_indices(
 def group_indices(groups: Array, sets: int, seed: int, *, labels: Array | None = None) -> list[NDArray[np.int64]]:
     """`split_indices` with no group in two sets; every set but the first takes about a fifth of the samples.
 
+    Whole groups are dealt, in random order, to five folds (fewer where there are fewer groups) that become as equal in
+    size, and in their classes, as whole groups allow. Those nearest to a fifth of the samples are held out.
+
     Args:
         groups: the group of each sample, (N,).
         sets: how many sets beside the first, up to 4.
@@ -76,20 +79,25 @@ def group_indices(groups: Array, sets: int, seed: int, *, labels: Array | None =
         labels: classes (N,) to keep in proportion as far as whole groups allow; None for no stratification.
 
     Raises:
-        ValueError: if there are fewer groups than sets.
+        ValueError: if there are fewer groups than sets, or the first set is left without a sample of some class.
     """
-    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+    from sklearn.model_selection import StratifiedGroupKFold
 
     folds = min(5, len(np.unique(groups)))
     if folds <= sets:
         raise ValueError(f"{folds} groups cannot be split into {sets + 1} parts; give at least {sets + 1} groups")
-    kind = GroupKFold if labels is None else StratifiedGroupKFold
-    splitter = kind(n_splits=folds, shuffle=True, random_state=seed)
+    strata = np.zeros(len(groups), np.int64) if labels is None else np.unique(labels, return_inverse=True)[1]
+    if np.bincount(strata).max() < folds:  # no class is large enough to be in every fold
+        strata = np.zeros(len(groups), np.int64)
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer samples than folds
-        folded = splitter.split(groups, labels, groups)  # type: ignore[no-untyped-call]
-        taken = [fold for _, fold in folded][:sets]
+        folded = [fold for _, fold in splitter.split(groups, strata, groups)]  # type: ignore[no-untyped-call]
+    taken = sorted(folded, key=lambda fold: abs(len(fold) - len(groups) / 5))[:sets]
     rest = np.setdiff1d(np.arange(len(groups)), np.concatenate([np.empty(0, np.int64), *taken]))
+    if labels is not None and len(lost := np.setdiff1d(labels, labels[rest])):
+        message = f"the groups leave {len(lost)} classes without a sample to train on; try another seed"
+        raise ValueError(f"{message}, or use larger or more groups of each class")
     shuffle = np.random.default_rng(seed)
     return [shuffle.permutation(part) for part in (rest, *taken)]
 

@@ -124,12 +124,28 @@ def test_no_group_is_in_two_sets(groups: list[int], seed: int, stratified: bool)
     labels = np.arange(len(at)) % 2 if stratified else None
     sets = group_indices(at, 2, seed, labels=labels)
     assert sorted(np.concatenate(sets)) == list(range(len(at)))
-    assert all(len(part) for part in sets[1:]) or len(set(groups)) < 8
+    assert all(len(part) for part in sets)
     seen = [set(at[part]) for part in sets]
     assert len(sets) == 3
     assert sum(map(len, seen)) == len(set(groups))
     again = group_indices(at, 2, seed, labels=labels)
     assert all((a == b).all() for a, b in zip(sets, again, strict=True))
+
+
+@pytest.mark.parametrize("stratified", [False, True])
+def test_parts_of_groups_that_differ_in_size_are_near_a_fifth(stratified: bool) -> None:
+    """One group of half of all samples, and many small ones: the large one is for training."""
+    groups = np.concatenate([np.zeros(100), 1 + np.arange(100) // 5])
+    for seed in range(20):
+        labels = RNG.permutation(np.arange(200) % 2) if stratified else None
+        _, *taken = group_indices(groups, 2, seed, labels=labels)
+        assert all(15 <= len(part) <= 50 for part in taken), [len(part) for part in taken]
+
+
+def test_classes_smaller_than_a_fold_are_split_by_groups_all_the_same() -> None:
+    labels = np.repeat(np.arange(5), 4)
+    sets = group_indices(np.arange(20), 1, 0, labels=labels)
+    assert [len(part) for part in sets] == [16, 4]
 
 
 def test_groups_of_arrays(own: OwnData) -> None:
@@ -139,6 +155,7 @@ def test_groups_of_arrays(own: OwnData) -> None:
     seen = [set(part[0][:, 0].tolist()) for part in (data.train, data.validation, data.test)]
     assert [len(each) for each in seen] == [12, 4, 4]
     assert len(set.union(*seen)) == 20
+    assert "20 groups of array 'group'; none is in two parts" in get_task("data:g").notes
 
 
 def test_groups_that_cannot_be_kept_whole(own: OwnData) -> None:
@@ -148,12 +165,14 @@ def test_groups_that_cannot_be_kept_whole(own: OwnData) -> None:
     own.npz("short", x=x, y=y, group=y[:10])
     own.npz("both", x=x, y=y, group=y, x_test=x, y_test=y, group_test=y)
     own.npz("some", x=x, y=y, group=y, x_test=x, y_test=y)
+    own.npz("unknown", x=x, y=y, group=np.where(np.arange(40) < 3, np.nan, np.arange(40) // 2))
     own.npz("lost", x=x, y=np.repeat([0, 1], 20), group=np.repeat([0, 1, 2], [20, 10, 10]))
     for name, expected in (
         ("few", "2 groups cannot be split into 3 parts"),
         ("short", r"groups \(train\) have shape \(10,\)"),
         ("both", "group 0 is in the parts train and test"),
         ("some", "the test part has no groups"),
+        ("unknown", r"groups \(train\) has 3 NaN; give every sample a group"),
         ("lost", "the groups leave 1 classes without a sample to train on"),
     ):
         with pytest.raises(InvalidRequest, match=expected):

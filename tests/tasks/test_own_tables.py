@@ -306,6 +306,10 @@ def test_groups_stay_whole(own: OwnData) -> None:
     assert "20 groups of column 'patient'; none is in two parts" in get_task("data:t", {"group": "patient"}).notes
 
 
+def test_a_target_is_no_group(own: OwnData) -> None:
+    assert "column 'y' is a target and `group`" in refused(own, "a,y\n" + "1,2\n2,3\n" * 10, targets=("y",), group="y")
+
+
 # --- frames and parquet ---------------------------------------------------------------------------
 
 MIXED = pd.DataFrame(

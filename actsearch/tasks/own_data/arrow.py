@@ -68,7 +68,15 @@ def _raw(place: Place, features: Features, tables: Mapping[PartName, pa.Table], 
         parts, more = _columns(tables, roles, how)
     classes = tuple(map(str, features[targets[0]].get("names") or ())) if len(targets) == 1 else ()
     shown = ", ".join(map(repr, targets))
-    return Raw(place.shown, parts, f"columns {', '.join(inputs)}", f"column {shown}", classes, (*notes, *more))
+    return Raw(
+        place.shown,
+        parts,
+        f"columns {', '.join(inputs)}",
+        f"column {shown}",
+        classes,
+        (*notes, *more),
+        f"column {how.group!r}",
+    )
 
 
 def _columns(

@@ -43,7 +43,7 @@ def read_npz(place: Place, reading: Reading) -> Raw:
             raise refuse(f"{place.shown}: array {missing!r} is missing")
         if pair:
             parts[part] = Samples(_shaped(arrays[pair[0]]), _texts(arrays[pair[1]]), arrays.get(f"group{suffix}"))
-    return _laid_out(Raw(place.shown, parts, "array 'x'", "array 'y'"), reading)
+    return _laid_out(Raw(place.shown, parts, "array 'x'", "array 'y'", group="array 'group'"), reading)
 
 
 def _laid_out(raw: Raw, reading: Reading) -> Raw:

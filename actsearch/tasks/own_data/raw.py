@@ -43,6 +43,7 @@ class Raw:
         inputs, target: what messages call inputs and targets: an array, a column.
         classes: names of classes 0, 1 ..., where the data bring them.
         notes: what was guessed, and what looks strange.
+        group: what messages call the groups, where there are any.
     """
 
     shown: str
@@ -51,6 +52,7 @@ class Raw:
     target: str
     classes: tuple[str, ...] = field(default=())
     notes: tuple[str, ...] = ()
+    group: str = ""
 
 
 def taken_targets(raw: Raw, kind: Kind | None) -> Taken:
@@ -115,9 +117,19 @@ def _check_groups(raw: Raw) -> None:
     for name, found in groups.items():
         if found.shape != (len(raw.parts[name].x),):
             raise refuse(f"{raw.shown}: groups ({name}) have shape {found.shape}; give one group per sample")
+        if found.dtype.kind == "f" and np.isnan(found).any():
+            message = f"groups ({name}) has {np.isnan(found).sum()} NaN; give every sample a group"
+            raise refuse(f"{raw.shown}: {message}")
         for group in np.unique(found).tolist():
             if seen.setdefault(group, name) != name:
                 raise refuse(f"{raw.shown}: group {group!r} is in the parts {seen[group]} and {name}; keep it in one")
+
+
+def group_notes(raw: Raw) -> list[str]:
+    """What is said of groups, where there are any."""
+    found = [samples.groups for samples in raw.parts.values() if samples.groups is not None]
+    count = len(np.unique(np.concatenate(found))) if found else 0
+    return [f"{count} groups of {raw.group}; none is in two parts"] if found else []
 
 
 def assemble(raw: Raw, split_seed: int, kind: Kind | None = None) -> Dataset:
@@ -190,18 +202,6 @@ def _places(raw: Raw, part: str, y: Array, classes: Array) -> Array:
     return np.searchsorted(classes, y)
 
 
-def _whole_groups(groups: Array, missing: int, seed: int, labels: Array | None) -> list[Array]:
-    """Sets of samples with no group in two."""
-    try:
-        sets = group_indices(groups, missing, seed, labels=labels)
-    except ValueError as error:
-        raise refuse(str(error)) from None
-    if labels is not None and len(lost := np.setdiff1d(labels, labels[sets[0]])):
-        message = f"the groups leave {len(lost)} classes without a sample to train on; try another `split_seed`"
-        raise refuse(f"{message}, or use larger or more groups of each class")
-    return [*sets]
-
-
 def _split(parts: Mapping[PartName, Samples], seed: int, *, stratify: bool) -> Arrays:
     """The three parts; each that is missing takes a fifth of the training part's samples."""
     whole = parts["train"]
@@ -210,7 +210,10 @@ def _split(parts: Mapping[PartName, Samples], seed: int, *, stratify: bool) -> A
     if whole.groups is None:
         sets = split_indices(len(whole.x), [0.2] * len(missing), seed, labels=labels)
     else:
-        sets = _whole_groups(whole.groups, len(missing), seed, labels)
+        try:
+            sets = group_indices(whole.groups, len(missing), seed, labels=labels)
+        except ValueError as error:
+            raise refuse(str(error)) from None
     taken = {name: Samples(whole.x[at], whole.y[at]) for name, at in zip(missing, sets[1:], strict=True)}
     train = Samples(whole.x[sets[0]], whole.y[sets[0]])
     every = {**parts, **taken, "train": train}

@@ -78,7 +78,8 @@ def _read(place: Place, how: Reading) -> Raw:
     samples, more = samples_of(table, roles, how)
     shown = ", ".join(map(repr, roles.targets))
     target = f"column{'s' if len(roles.targets) > 1 else ''} {shown}"
-    return Raw(place.shown, {"train": samples}, "feature columns", target, notes=(*notes, *roles.notes, *more))
+    said = (*notes, *roles.notes, *more)
+    return Raw(place.shown, {"train": samples}, "feature columns", target, notes=said, group=f"column {how.group!r}")
 
 
 def roles_of(columns: Sequence[str], column: str | None, how: Reading) -> Roles:
@@ -108,6 +109,8 @@ def roles_of(columns: Sequence[str], column: str | None, how: Reading) -> Roles:
     others = {*targets, *how.targets, *how.leave_out, how.group}
     if both := [name for name in how.columns if name in (*targets, *how.targets)]:
         raise DataFault(f"column {both[0]!r} is a target and in `columns`; take it out of one of them")
+    if how.group in targets:
+        raise DataFault(f"column {how.group!r} is a target and `group`; take it out of one of them")
     return Roles(tuple(name for name in chosen if name not in others), targets, how.group, tuple(notes))
 
 
@@ -131,7 +134,6 @@ def samples_of(table: TypedTable, roles: Roles, how: Reading) -> tuple[Samples, 
     groups = None
     if roles.group:
         groups = frames.target(frame[roles.group], None, table.missing.get(roles.group))
-        notes.append(f"{len(np.unique(groups))} groups of column {roles.group!r}; none is in two parts")
     return Samples(made.values, ys[0] if len(ys) == 1 else _together(ys, roles.targets), groups), notes
 
 

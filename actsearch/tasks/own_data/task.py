@@ -15,7 +15,7 @@ from actsearch.tasks.own_data.images import read_images
 from actsearch.tasks.own_data.npz import read_npz
 from actsearch.tasks.own_data.options import Reading, parameters_of, reading
 from actsearch.tasks.own_data.places import Place, datasets_directory, fingerprint, locate
-from actsearch.tasks.own_data.raw import Raw, assemble, check, taken_targets
+from actsearch.tasks.own_data.raw import Raw, assemble, check, group_notes, taken_targets
 from actsearch.tasks.own_data.tables import read_table
 from actsearch.tasks.parameters import Resolved, resolve_against
 from actsearch.tasks.splits import SPLIT_SEED
@@ -69,7 +69,7 @@ def _declared(place: Place, raw: Raw, how: Reading, dataset: Dataset, parameters
         load,
         source=f"{place.shown} in the data directory",
         parameters=parameters,
-        notes=(f"targets: {taken}", *class_counts_in_words(taken.kind, dataset), *raw.notes),
+        notes=(f"targets: {taken}", *class_counts_in_words(taken.kind, dataset), *group_notes(raw), *raw.notes),
     )
 
 
