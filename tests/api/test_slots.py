@@ -58,6 +58,7 @@ def test_liveness_waits_for_neither_threads_nor_the_database(
         connection.rollback()
         for reader in readers:
             reader.join()
+        app.state.slots.patience = PATIENT
         assert http.get(f"/v1/jobs/{job}").status_code == 200
 
 
