@@ -89,7 +89,7 @@ def group_indices(groups: Array, sets: int, seed: int, *, labels: Array | None =
     strata = np.zeros(len(groups), np.int64) if labels is None else np.unique(labels, return_inverse=True)[1]
     if np.bincount(strata).max() < folds:  # no class is large enough to be in every fold
         strata = np.zeros(len(groups), np.int64)
-    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)  # type: ignore[no-untyped-call]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer samples than folds
         folded = [fold for _, fold in splitter.split(groups, strata, groups)]  # type: ignore[no-untyped-call]

@@ -6,6 +6,7 @@ from fastapi import Depends, FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi.security import HTTPBearer
 from sqlalchemy import Engine
+from starlette.middleware.gzip import GZipMiddleware
 
 from actsearch.settings import Settings
 from actsearch.version import __version__
@@ -55,6 +56,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     app.add_middleware(SameOrigin)
     app.add_middleware(KnownHosts, names=known_names(settings))
     app.add_middleware(HeadAsGet)
+    app.add_middleware(GZipMiddleware, minimum_size=2_000, compresslevel=4)
     app.add_middleware(AccessLog)
     app.add_middleware(Cautious)
     app.add_middleware(FromProxies, settings=settings)

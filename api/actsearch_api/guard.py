@@ -1,7 +1,8 @@
-"""What is turned away before a route sees it: bodies too large or of the wrong type."""
+"""What is turned away before a route sees it: bodies too large, too slow or of the wrong type."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Collection
@@ -15,6 +16,8 @@ from actsearch_api.problems import problem
 _WITH_BODY = {"POST", "PUT", "PATCH"}
 _FORM = "application/x-www-form-urlencoded"
 FORM_LIMIT = 10_000
+BODY_SECONDS = 30.0
+"""From a request's headers until all of its body is there."""
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -30,14 +33,20 @@ class BodyGuard:
         self.app, self.limit, self.forms = app, limit, forms
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with its whole body at hand, or answer 413 or 415."""
+        """Pass the request on with its whole body at hand, or answer 408, 413 or 415."""
         if scope["type"] != "http" or scope["method"] not in _WITH_BODY:
             await self.app(scope, receive, send)
             return
         kind = Headers(scope=scope).get("content-type")
         takes_forms = scope["path"] in self.forms
         limit = FORM_LIMIT if takes_forms else self.limit
-        body = await _read(receive, limit)
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await _read(receive, limit)
+        except TimeoutError:
+            detail = f"the body did not arrive within {BODY_SECONDS:g} seconds"
+            await problem(408, detail, headers={"Connection": "close"})(scope, receive, send)
+            return
         if body is None:
             detail = f"the body is larger than {limit} bytes"
             await problem(413, detail, headers={"Connection": "close"})(scope, receive, send)

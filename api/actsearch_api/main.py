@@ -18,6 +18,7 @@ from actsearch.store.key_secrets import read_secrets
 from actsearch.store.keys import why_unusable
 from actsearch_api.app import create_app
 from actsearch_api.callers import asks_for_keys
+from actsearch_api.connections import Impatient
 from actsearch_api.slots import THREADS
 from actsearch_api.tls import tls_options
 
@@ -49,8 +50,9 @@ def serve(settings: Settings) -> None:
             sys.setswitchinterval(SWITCH_INTERVAL)
             # Not uvicorn's own `proxy_headers`: it believes all of this machine, and hides from us who the proxy is.
             config = uvicorn.Config(
-                app, log_level="warning", access_log=False, timeout_graceful_shutdown=10, proxy_headers=False, **tls
-            )
+                app, http=Impatient, ws="none", log_level="warning", access_log=False, timeout_graceful_shutdown=10,
+                proxy_headers=False, **tls,
+            )  # fmt: skip
             uvicorn.Server(config).run([listening])
         finally:
             engine.dispose()
