@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from actsearch.errors import IllegalTransition, InvalidRequest, NotFound, StoreError
 from actsearch.schemas import Problem, ProblemField
@@ -23,6 +24,7 @@ from actsearch_api.slots import Busy
 
 log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def problem(
@@ -79,9 +81,21 @@ def _in_progress(_: Request, error: Exception) -> JSONResponse:
     return problem(409, str(error), headers={"Retry-After": "1"})
 
 
-def _http(_: Request, error: Exception) -> JSONResponse:
+def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
-    return problem(error.status_code, str(error.detail), headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_methods(request))
+    return problem(error.status_code, str(error.detail), headers=headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """What may be done at the request's path, by all of its routes: each of them names only its own methods."""
+    scopes = ({**request.scope, "method": method} for method in _METHODS)
+    found = {
+        scope["method"] for scope in scopes if any(r.matches(scope)[0] is Match.FULL for r in request.app.router.routes)
+    }
+    return sorted(found | ({"HEAD"} if "GET" in found else set()))
 
 
 def unexpected(error: Exception) -> JSONResponse:

@@ -209,3 +209,12 @@ def test_one_mistake_gives_one_error(refusing: TestClient, changes: dict[str, An
     errors = assert_problem(refusing.post("/v1/jobs", json=FINE | changes), 422)["errors"]
     assert [error["field"] for error in errors] == [field]
     assert " or " not in errors[0]["message"]
+
+
+def test_allow_names_every_method_of_a_path(http: TestClient) -> None:
+    document = http.get("/openapi.json").json()
+    for path, operations in document["paths"].items():
+        answer = http.delete(path.replace("{", "").replace("}", ""))
+        wanted = {method.upper() for method in operations} | ({"HEAD"} if "get" in operations else set())
+        assert answer.status_code == 405, path
+        assert set(answer.headers["allow"].split(", ")) == wanted, path
