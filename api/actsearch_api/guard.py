@@ -1,13 +1,13 @@
-"""What is turned away before a route sees it: bodies too large, too slow or of the wrong type."""
+"""What is turned away before a route sees it: bodies too large or of the wrong type."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Collection
 
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,8 +16,6 @@ from actsearch_api.problems import problem
 _WITH_BODY = {"POST", "PUT", "PATCH"}
 _FORM = "application/x-www-form-urlencoded"
 FORM_LIMIT = 10_000
-BODY_SECONDS = 30.0
-"""From a request's headers until all of its body is there."""
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -33,7 +31,7 @@ class BodyGuard:
         self.app, self.limit, self.forms = app, limit, forms
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with its whole body at hand, or answer 408, 413 or 415."""
+        """Pass the request on with its whole body at hand, or answer 413 or 415."""
         if scope["type"] != "http" or scope["method"] not in _WITH_BODY:
             await self.app(scope, receive, send)
             return
@@ -41,11 +39,8 @@ class BodyGuard:
         takes_forms = scope["path"] in self.forms
         limit = FORM_LIMIT if takes_forms else self.limit
         try:
-            async with asyncio.timeout(BODY_SECONDS):
-                body = await _read(receive, limit)
-        except TimeoutError:
-            detail = f"the body did not arrive within {BODY_SECONDS:g} seconds"
-            await problem(408, detail, headers={"Connection": "close"})(scope, receive, send)
+            body = await _read(receive, limit)
+        except ClientDisconnect:
             return
         if body is None:
             detail = f"the body is larger than {limit} bytes"
@@ -60,6 +55,8 @@ async def _read(receive: Receive, limit: int) -> bytes | None:
     parts, size, more = [], 0, True
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":  # what has come is not what the client was about to ask for
+            raise ClientDisconnect
         part: bytes = message.get("body", b"")
         size += len(part)
         if size > limit:

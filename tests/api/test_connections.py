@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
 
-from actsearch_api import connections, guard
-from actsearch_api.connections import HEADER_BYTES, Impatient
+from actsearch_api.connections import Impatient, Patience
 
 PATIENCE = 0.6
+HEADER_BYTES = Patience().header_bytes
+LONG = 50_000_000
 
 
 @pytest.fixture
 def port(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Of the service, with less patience than people get."""
-    monkeypatch.setattr(connections, "HEADER_SECONDS", PATIENCE)
-    monkeypatch.setattr(guard, "BODY_SECONDS", PATIENCE)
+    monkeypatch.setattr(Impatient, "patience", Patience(headers=PATIENCE, body=PATIENCE, answer=PATIENCE))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(uvicorn.Config(app, http=Impatient, ws="none", log_level="warning"))
         thread = threading.Thread(target=server.run, args=[[listening]])
@@ -125,3 +132,67 @@ def test_who_is_quick_is_not_cut_off_between_requests(port: int) -> None:
             connection.sendall(GET + b"\r\n")
             assert b" 200 " in connection.recv(65536)
             time.sleep(PATIENCE * 1.2)
+
+
+@pytest.mark.parametrize("sent", [b"", b"{"])
+def test_who_leaves_in_the_middle_of_a_body_has_asked_for_nothing(
+    port: int, submit: Callable[..., dict[str, Any]], http: TestClient, sent: bytes
+) -> None:
+    job = submit()["id"]
+    head = POST.replace(b"/v1/jobs", f"/v1/jobs/{job}/cancel".encode()) + b"Content-Length: 9\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(head + sent)
+        time.sleep(0.1)
+    time.sleep(0.2)
+    assert http.get(f"/v1/jobs/{job}").json()["state"] == "queued"
+
+
+def test_who_reads_no_answer_is_closed(port: int, app: FastAPI) -> None:
+    app.router.routes.insert(0, Route("/long", lambda _: PlainTextResponse("x" * LONG)))
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(GET.replace(b"/healthz", b"/long") + b"\r\n")
+        time.sleep(PATIENCE * 2)
+        got = 0
+        with contextlib.suppress(ConnectionResetError):
+            while more := connection.recv(1 << 20):
+                got += len(more)
+    assert got < LONG  # what was on its way
+
+
+def test_a_body_that_nobody_reads_wins_no_time_either(port: int) -> None:
+    """Its request is answered at once; the rest of it is not waited for as long as a byte comes now and then."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(GET + b"Content-Length: 1000\r\n\r\n")
+        assert b" 200 " in connection.recv(65536)
+        begin = time.monotonic()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            while time.monotonic() - begin < 5 * PATIENCE:
+                connection.sendall(b"x")
+                time.sleep(0.05)
+    assert time.monotonic() - begin < 4 * PATIENCE
+
+
+def test_the_reason_arrives_though_more_is_on_its_way(port: int) -> None:
+    status, told, _ = talk(port, GET + b"X-Long: " + b"a" * 1_000_000)
+    assert status == 431
+    assert str(HEADER_BYTES) in str(told["detail"])
+
+
+def test_nonsense_does_not_break_into_the_answer_before_it(port: int, app: FastAPI) -> None:
+    async def slow(_: Request) -> StreamingResponse:
+        async def parts() -> AsyncIterator[bytes]:
+            yield b"first"
+            await asyncio.sleep(0.2)
+            yield b"last"
+
+        return StreamingResponse(parts())
+
+    app.router.routes.insert(0, Route("/slow", slow))
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(GET.replace(b"/healthz", b"/slow") + b"\r\n")
+        time.sleep(0.1)
+        connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
+        told = b""
+        while more := connection.recv(65536):
+            told += more
+    assert told.count(b"HTTP/1.1 ") == 1, told
