@@ -27,7 +27,6 @@ from actsearch.store.trials import COLUMNS, to_trial
 # NaN compares greater than infinity in PostgreSQL, so this leaves the finite ones.
 _RANKED = "t.state = 'complete' AND t.value > '-Infinity' AND t.value < 'Infinity'"
 _ORDER = {Direction.maximize: "DESC", Direction.minimize: "ASC"}
-_BETTER = {Direction.maximize: ">", Direction.minimize: "<"}
 
 
 def best_trials(connection: Connection, job_ids: Sequence[UUID]) -> dict[UUID, Trial]:

@@ -33,6 +33,9 @@ _DESCRIPTION = (
 )
 
 
+COMPRESSED = 16_000
+"""Bytes from which on an answer is compressed, for clients that ask for it."""
+
 _KEY = HTTPBearer(scheme_name="key", auto_error=False, description="An API key.")
 
 
@@ -56,7 +59,8 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     app.add_middleware(SameOrigin)
     app.add_middleware(KnownHosts, names=known_names(settings))
     app.add_middleware(HeadAsGet)
-    app.add_middleware(GZipMiddleware, minimum_size=2_000, compresslevel=4)
+    # Only what is large: a small answer is compressed, and unpacked, for longer than it would be sent.
+    app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED, compresslevel=1)
     app.add_middleware(AccessLog)
     app.add_middleware(Cautious)
     app.add_middleware(FromProxies, settings=settings)

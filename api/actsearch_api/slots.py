@@ -18,7 +18,7 @@ from fastapi import Request
 
 from actsearch.errors import ActsearchError
 
-THREADS = 4
+THREADS = 3
 """Requests that are served at once; the pool has twice as many connections, as some take two."""
 
 HEAVY = 1

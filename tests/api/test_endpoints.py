@@ -248,3 +248,15 @@ def test_head_answers_like_get_without_a_body(http: TestClient, submit: Submit) 
         answer = http.head(path)
         assert answer.status_code == http.get(path, follow_redirects=False).status_code, path
         assert answer.content == b"", path
+
+
+def test_large_answers_are_compressed_and_small_ones_are_not(
+    http: TestClient, submit: Callable[..., dict[str, Any]]
+) -> None:
+    job = http.get(f"/v1/jobs/{submit()['id']}", headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in job.headers
+    large = http.get("/openapi.json", headers={"Accept-Encoding": "gzip"})
+    assert large.headers["content-encoding"] == "gzip"
+    plain = http.get("/openapi.json", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.json() == large.json()
