@@ -9,7 +9,7 @@ PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.
 SOURCES := actsearch api workers migrations tests docs scripts $(wildcard benchmarks examples)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format bench mutants fuzz clean browser
+.PHONY: help demo up test lint format bench mutants fuzz gpu clean browser
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -52,6 +52,9 @@ format: $(VENV)/.dev  ## let ruff format and fix what it can
 
 bench: $(VENV)/.dev  ## every benchmark, each against what a user would pick instead
 	@for script in benchmarks/*.py; do echo "== $$script"; $(RUN) $$script || exit 1; done
+
+gpu: $(VENV)/.dev  ## on a machine with a CUDA GPU: the engine's tests and the cohort benchmark there (10 minutes)
+	$(RUN) scripts/gpu.py
 
 fuzz: $(VENV)/.dev  ## generated requests with keys of every scope and none, every answer judged (10 minutes)
 	OMP_NUM_THREADS=1 $(RUN) scripts/fuzz.py $(FUZZ_MINUTES)

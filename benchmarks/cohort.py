@@ -24,7 +24,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from itertools import count, cycle
 from multiprocessing.connection import Connection
@@ -44,6 +44,7 @@ from actsearch.training.batches import batches, on_device
 from actsearch.training.build import site_activations
 from actsearch.training.loop import new_trials
 from actsearch.training.noise import seed_noise
+from actsearch.training.precision import full_float32
 
 CORES = len(os.sched_getaffinity(0))
 NATIVE = {
@@ -73,19 +74,18 @@ class Row:
     precision: Precision = "float32"
 
 
-def all_rows(*, quick: bool) -> list[Row]:
-    """What is measured."""
+def all_rows(*, quick: bool, device: str) -> list[Row]:
+    """What is measured; on a CPU deep networks are trained one by one, however many there are."""
+    deep = [8] if device == "cpu" else [8, 64]
     sizes = [64] if quick else [8, 32, 64, 128]
     rows = [
         Row("mlp", width, k, "digits", "mlp", {"depth": 3, "width": width}) for width in (32, 64, 256) for k in sizes
     ]
     rows += [Row("convnet", 8, k, "digits", "convnet", {"channels": 8}) for k in sizes]
     if not quick:
-        rows += [
-            Row("resnet", 16, 8, "digits", "resnet", {"blocks": 3}),
-            Row("vit", 32, 8, "digits", "vit", {}),
-            Row("transformer_lm", 32, 8, "text", "transformer_lm", {}),
-        ]
+        rows += [Row("resnet", 16, k, "digits", "resnet", {"blocks": 3}) for k in deep]
+        rows += [Row("vit", 32, k, "digits", "vit", {}) for k in deep]
+        rows += [Row("transformer_lm", 32, k, "text", "transformer_lm", {}) for k in deep]
     return rows
 
 
@@ -161,6 +161,8 @@ def serve(pipe: Connection, kind: str, device: str, threads: int) -> None:
     torch.set_num_threads(threads)
     if kind == "cohort":
         keep_freed_memory()
+        exact = ExitStack()  # as `train` does; plain PyTorch convolves in TF32 on a GPU, its default
+        exact.enter_context(full_float32())
     known: tuple[Row, Iterator[int]] | None = None
     while True:
         try:
@@ -312,7 +314,7 @@ def main() -> None:
     }
     wanted = {name for name in given.models.split(",") if name}
     rows = []
-    for row in all_rows(quick=given.quick):
+    for row in all_rows(quick=given.quick, device=device):
         if not wanted or row.model in wanted:
             rows.append(measured(replace(row, precision=given.precision), teams, rounds, seconds, matmul))
             print(json.dumps(rows[-1]), flush=True)

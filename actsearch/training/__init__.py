@@ -5,7 +5,7 @@ from __future__ import annotations
 from actsearch.training.build import build_module
 from actsearch.training.failures import is_device_error
 from actsearch.training.loop import train
-from actsearch.training.malloc import keep_freed_memory
+from actsearch.training.malloc import keep_freed_memory, release_memory
 from actsearch.training.size import cohort_size
 from actsearch.training.types import Candidate, Cohort, OnComplete, OnRung, OnStep, Plan, Rung, TrainingOutcome
 
@@ -22,5 +22,6 @@ __all__ = [
     "cohort_size",
     "is_device_error",
     "keep_freed_memory",
+    "release_memory",
     "train",
 ]

@@ -26,6 +26,7 @@ from actsearch.training.failures import failure_reason, is_device_error
 from actsearch.training.metrics import Metrics, PartName
 from actsearch.training.noise import derived_seed, preserved_noise, seed_noise, seeded_everywhere
 from actsearch.training.plain import PlainTrial
+from actsearch.training.precision import full_float32, takes_tf32
 from actsearch.training.preparation import prepared_modules
 from actsearch.training.schedule import learning_rate_factor
 from actsearch.training.stack import StackedTrials
@@ -62,7 +63,7 @@ def train(
         Exception: whatever `on_rung` and `on_complete` raise, and what a failing device does: that is no trial's fault.
     """
     resolve_parameters(get_architecture(cohort.architecture), cohort.parameters)
-    with preserved_noise(torch.device(plan.device)):
+    with preserved_noise(torch.device(plan.device)), full_float32():
         modules, outcomes = prepared_modules(cohort, task, dataset, plan.training.seed)
         if modules:
             run = partial(_Run, cohort, modules, task, dataset, plan, on_step=on_step)
@@ -124,6 +125,7 @@ class _Run:
             "device_name": device_name(device),
             "cohort_size": len(modules),
             "precision": plan.training.precision,
+            "tf32": takes_tf32(),
             "versions": versions(),
         }
         with self._guarded():

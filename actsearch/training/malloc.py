@@ -1,8 +1,11 @@
-"""The host's memory: what a stack's step frees, the next step takes again."""
+"""Memory that was freed: a stack's next step takes it again, a smaller cohort gets all of it."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
+
+import torch
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of <malloc.h>
 
@@ -18,3 +21,10 @@ def keep_freed_memory() -> bool:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and bool(mallopt(_MMAP_MAX, 0)) and bool(mallopt(_TRIM_THRESHOLD, -1))
+
+
+def release_memory() -> None:
+    """Give back what no one holds any more, on the host and on GPUs: after a cohort that did not fit."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

@@ -30,13 +30,18 @@ def seed_noise(seed: int, device: torch.device) -> None:
     """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
-        torch.cuda.manual_seed(seed)
+        # Not `torch.cuda.manual_seed`: it seeds the current device, whichever that is.
+        torch.cuda.default_generators[_index(device)].manual_seed(seed)
+
+
+def _index(device: torch.device) -> int:
+    return torch.cuda.current_device() if device.index is None else device.index
 
 
 @contextmanager
 def preserved_noise(device: torch.device) -> Iterator[None]:
     """Whatever happens inside leaves torch's global generators of the CPU and of `device` as they were."""
-    devices = [device.index or 0] if device.type == "cuda" else []
+    devices = [_index(device)] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         yield
 

@@ -1,13 +1,14 @@
 """Mixed precision: what of a network is computed in which type.
 
 With `bfloat16` networks run under torch's autocast: products and convolutions, and the signals that come out of them,
-are bfloat16, forward and backward. Trained numbers, their gradients, outputs, losses and metrics stay float32.
+are bfloat16, forward and backward. Trained numbers, their gradients, outputs, losses and metrics stay float32. With
+`float32` all is float32, on every device: torch's own default on a GPU is TF32 (10 bits of mantissa) in convolutions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -19,6 +20,39 @@ from torch.utils._pytree import tree_map
 from actsearch.schemas import Precision
 
 Forward = Callable[..., Tensor]
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Inside, GPUs multiply and convolve float32 numbers as such, not as TF32.
+
+    With TF32, kernels of convolutions in groups (a stack's) and of plain ones (one alone) differ by 1e-3, so a trial's
+    numbers would depend on its companions.
+    """
+    before = [getattr(place, name) for place, name, _ in _switches()]
+    _set([full for _, _, full in _switches()])
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def takes_tf32() -> bool:
+    """Whether a GPU would multiply or convolve float32 numbers as TF32 now."""
+    return any(getattr(place, name) != full for place, name, full in _switches())
+
+
+def _switches() -> list[tuple[Any, str, Any]]:
+    """Where torch keeps the choice: object, attribute and what means float32. One may not mix old names and new."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    if hasattr(cudnn, "conv"):  # from torch 2.9 on
+        return [(place, "fp32_precision", "ieee") for place in (cudnn.conv, cudnn.rnn, matmul)]
+    return [(place, "allow_tf32", False) for place in (cudnn, matmul)]
+
+
+def _set(values: Sequence[Any]) -> None:
+    for (place, name, _), value in zip(_switches(), values, strict=True):
+        setattr(place, name, value)
 
 
 def in_precision(precision: Precision, device: torch.device, forward: Forward, *, vmapped: bool = False) -> Forward:

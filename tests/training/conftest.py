@@ -19,6 +19,15 @@ from actsearch.training import Candidate, Cohort, Plan, Rung, TrainingOutcome, t
 torch.set_num_threads(1)
 
 
+DEVICE = "cuda:0" if torch.cuda.is_available() else "cpu"
+
+
+@pytest.fixture(scope="session")
+def device() -> str:
+    """What training runs on here: a GPU where there is one."""
+    return DEVICE
+
+
 def _loss(predict: Predict, batch: Part) -> Tensor:
     return F.cross_entropy(predict(batch[0]), batch[1])
 
@@ -76,7 +85,7 @@ def train_toy(toy_task: Task, toy_dataset: Dataset) -> Callable[..., Trained]:
                 trained.curves.setdefault(place, {})[rung.epoch] = metrics
             return [keep(rung.epoch, place) for place in rung.positions]
 
-        plan = Plan(Training(**{"epochs": 3, "batch_size": 16, "seed": 5} | training), report_every=report_every)
+        plan = Plan(Training(**{"epochs": 3, "batch_size": 16, "seed": 5} | training), DEVICE, report_every)
         cohort = Cohort(architecture, parameters or {"depth": 2, "width": 12}, candidates)
         trained.outcomes = train(cohort, toy_task, toy_dataset, plan, on_rung)
         return trained

@@ -24,14 +24,15 @@ def test_sparsity_is_the_share_of_outputs_near_zero(train_toy: Any, candidate: A
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_every_trial_says_where_it_was_trained(train_toy: Any, candidate: Any, keep: bool) -> None:
+def test_every_trial_says_where_it_was_trained(train_toy: Any, candidate: Any, device: str, keep: bool) -> None:
     trained = train_toy([candidate("relu"), candidate("elu")], epochs=2, seed=11, keep=lambda epoch, place: keep)
 
     for outcome in trained.outcomes:
         found = outcome.metrics["environment"]
-        assert found["device"] == "cpu"
+        assert found["device"] == device
         assert found["device_name"]
         assert found["cohort_size"] == 2
+        assert found["tf32"] is False
         assert found["versions"]["torch"] == torch.__version__
         assert found["peak_memory_bytes"] > 2**20
         assert outcome.metrics["seed"] == 11

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from actsearch.schemas import ActivationSpec, Training
 from actsearch.tasks import get_task
 from actsearch.training import Candidate, build_module
 from actsearch.training.loop import new_trials
-from actsearch.training.precision import in_precision
+from actsearch.training.precision import in_precision, takes_tf32
 
 torch.set_num_threads(1)
 
@@ -139,3 +140,33 @@ def test_under_vmap_everything_has_the_type_that_autocast_gives_it() -> None:
 def test_float32_changes_nothing() -> None:
     network = nn.Linear(2, 2)
     assert in_precision("float32", CPU, network) is network
+
+
+@pytest.fixture
+def default_tf32() -> Iterator[None]:
+    """Afterwards torch has its own defaults again."""
+    yield
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = True, False
+
+
+@pytest.mark.usefixtures("default_tf32")
+@pytest.mark.parametrize("given", ["as torch has it", "allow_tf32", "fp32_precision"])
+def test_training_is_never_in_tf32_and_leaves_the_choice_as_it_was(train_toy: Any, candidate: Any, given: str) -> None:
+    if given == "allow_tf32":
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+    elif given == "fp32_precision":
+        torch.backends.cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = "tf32"
+    seen: list[bool] = []
+    assert takes_tf32()
+
+    def keep(epoch: int, place: int) -> bool:
+        seen.append(takes_tf32())
+        return True
+
+    train_toy([candidate("relu")], epochs=1, keep=keep)
+
+    assert seen == [False]
+    assert takes_tf32()
+    if given == "allow_tf32":
+        assert torch.backends.cudnn.allow_tf32
+        assert torch.backends.cuda.matmul.allow_tf32

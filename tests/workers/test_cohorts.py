@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -97,6 +98,28 @@ def test_memory_that_runs_out_halves_the_cohort_and_loses_no_trial(
     assert cohorts[0] == 24
     assert max(evaluations[evaluations.index(6) :]) <= 12  # what was too much is not tried again
     assert evaluations.count(12) <= 2  # of the halves of the first cohort: the next begins with what fitted
+
+
+def test_a_smaller_cohort_finds_the_memory_of_the_larger_one_free(
+    engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = StackedTrials.step
+    failed: list[weakref.ref[StackedTrials]] = []
+    held: list[int] = []
+
+    def scarce(self: StackedTrials, *arguments: Any) -> torch.Tensor:
+        held.append(sum(one() is not None for one in failed))
+        if len(self.parameter_counts()) > 6:
+            failed.append(weakref.ref(self))
+            raise torch.OutOfMemoryError("device is full")
+        return step(self, *arguments)
+
+    monkeypatch.setattr(StackedTrials, "step", scarce)
+    job = submit(engine, pruner="none", cohort_size=24, budget={"trials": 24})
+    run(job)
+
+    assert len(failed) == 2 + 1  # 24, 12, and the first's other half knows that 6 fit
+    assert set(held) == {0}
 
 
 def test_a_restarted_cohort_is_pruned_as_if_nothing_had_happened(

@@ -16,7 +16,7 @@ from actsearch.space import Suggestion
 from actsearch.study.ledger import Claim, Report
 from actsearch.study.running.measuring import costs_of, ending, values_of
 from actsearch.study.running.search import Search
-from actsearch.training import Rung, TrainingOutcome
+from actsearch.training import Rung, TrainingOutcome, release_memory
 
 log = structlog.get_logger()
 
@@ -73,15 +73,20 @@ def _train(search: Search, members: Sequence[Member]) -> None:
     Runs whose building or training fails by itself are told apart by `train`; what fails here fails for all.
     """
     _start(search, members)
+    outcomes: list[TrainingOutcome] = []
+    failure: tuple[FailureReason, str] | None = None
     try:
         outcomes = _outcomes(search, members)
     except TrainingError as error:
         log.warning("cohort failed", study=search.ledger.study_name, runs=len(members), error=str(error))
-        reason = FailureReason(error.reason)
+        failure = FailureReason(error.reason), error.detail
+    if failure is not None:  # the exception, whose frames hold the cohort's networks, is gone by now
+        reason, detail = failure
+        release_memory()
         if len(members) > 1:
             _halve(search, members, reason)
             return
-        outcomes = [TrainingOutcome("failed", reason=reason, detail=error.detail)]
+        outcomes = [TrainingOutcome("failed", reason=reason, detail=detail)]
     ends = [ending(search, member.claim, outcome) for member, outcome in zip(members, outcomes, strict=True)]
     search.ledger.finish(ends)
 
