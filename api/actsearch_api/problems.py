@@ -139,7 +139,7 @@ def _path(error: Mapping[str, Any], body: Any) -> str:
     """The field's dotted path; pydantic also names the alternatives of a union it tried, which are no fields."""
     where, *parts = error["loc"]
     if where != "body":
-        return ".".join(map(str, parts))
+        return ".".join(map(str, parts)) or str(where)
     value, path = body, []
     for place, part in enumerate(parts):
         last = place == len(parts) - 1 and error["type"] == "missing"

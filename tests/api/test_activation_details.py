@@ -52,6 +52,13 @@ def test_an_expression_can_be_looked_at(http: TestClient) -> None:
     assert found["curve"]["value"] == pytest.approx(values.tolist())
 
 
+@pytest.mark.parametrize("query", [{"low": 2, "high": 1}, {"low": 6}, {"high": -6}, {"low": 1, "high": 1}])
+def test_an_empty_range_is_a_fault_of_high(http: TestClient, query: dict[str, float]) -> None:
+    (error,) = ask(http, "relu", 422, **query)["errors"]
+    assert error["field"] == "high"
+    assert "must be above low" in error["message"]
+
+
 def test_values_that_no_json_can_hold_are_null(http: TestClient) -> None:
     found = ask(http, "expression", expression=" * ".join(["exp(x)^3"] * 13), low=0, high=20, points=2)
     assert found["curve"]["value"] == [1, None]
@@ -68,7 +75,7 @@ def test_values_that_no_json_can_hold_are_null(http: TestClient) -> None:
         ("leaky_relu", {"slope": 0.1}, 422, "slope"),
         ("relu", {"learned": "channel"}, 422, "learned"),
         ("relu", {"points": 1}, 422, "points"),
-        ("relu", {"low": 3, "high": -3}, 422, ""),
+        ("relu", {"low": 3, "high": -3}, 422, "high"),
         ("relu", {"expression": "x"}, 422, "expression"),
         ("expression", {}, 422, "expression"),
         ("expression", {"expression": "x + foo(x)"}, 422, "expression"),

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from actsearch import activations, architectures, tasks
 from actsearch.errors import FieldProblem, InvalidRequest
@@ -45,14 +45,16 @@ class ActivationFilter(BaseModel):
     learned: Literal["fixed", "scalar", "channel"] | None = None
     expression: Annotated[str, Field(min_length=1, max_length=400, pattern=PRINTABLE)] | None = None
     low: Annotated[Number, Field(ge=-1000, le=1000)] = -5.0
-    high: Annotated[Number, Field(ge=-1000, le=1000)] = 5.0
+    high: Annotated[Number, Field(ge=-1000, le=1000, validate_default=True)] = 5.0
     points: Annotated[int, Field(ge=2, le=2001)] = 201
 
-    @model_validator(mode="after")
-    def _ordered(self) -> ActivationFilter:
-        if self.high <= self.low:
-            raise ValueError(f"high ({self.high:g}) must be above low ({self.low:g})")
-        return self
+    @field_validator("high")
+    @classmethod
+    def _ordered(cls, high: float, info: ValidationInfo) -> float:
+        low = info.data.get("low")
+        if low is not None and high <= low:
+            raise ValueError(f"high ({high:g}) must be above low ({low:g})")
+        return high
 
 
 @router.get("/activations")
