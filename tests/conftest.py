@@ -28,16 +28,6 @@ settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
 
-# Directories of tests that mostly wait, for processes of their own.
-WAITING = ("e2e", "workers", "cli")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that wait come first: xdist gives them to one worker, and the others have the processor meanwhile."""
-    here = Path(__file__).parent
-    items.sort(key=lambda item: item.path.relative_to(here).parts[0] not in WAITING)
-
-
 @pytest.fixture(scope="session")
 def postgres_url(testrun_uid: str) -> Iterator[str]:
     """URL of an empty database on the run's PostgreSQL, which xdist's workers share; the last to leave deletes it."""
