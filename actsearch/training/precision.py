@@ -26,33 +26,47 @@ Forward = Callable[..., Tensor]
 def full_float32() -> Iterator[None]:
     """Inside, GPUs multiply and convolve float32 numbers as such, not as TF32.
 
-    With TF32, kernels of convolutions in groups (a stack's) and of plain ones (one alone) differ by 1e-3, so a trial's
-    numbers would depend on its companions.
+    With TF32, convolutions in groups (a stack's) and plain ones (one alone) differ by 1e-3, so a trial's numbers would
+    depend on its companions. What the user has chosen is put back.
     """
-    before = [getattr(place, name) for place, name, _ in _switches()]
-    _set([full for _, _, full in _switches()])
+    cudnn = torch.backends.cudnn
+    products, convolutions = _told(torch.get_float32_matmul_precision), _told(lambda: cudnn.allow_tf32)
+    each = [place.fp32_precision for place in _operations()]
+    # By the old names first: torch's compiler asks for these, and an answer that the new ones contradict is an error.
+    torch.set_float32_matmul_precision("highest")
+    cudnn.allow_tf32 = False
+    for place in _operations():
+        place.fp32_precision = "ieee"
     try:
         yield
     finally:
-        _set(before)
+        if products is not None:
+            torch.set_float32_matmul_precision(products)
+        if convolutions is not None:
+            cudnn.allow_tf32 = convolutions
+        for place, value in zip(_operations(), each, strict=True):
+            place.fp32_precision = value
 
 
 def takes_tf32() -> bool:
     """Whether a GPU would multiply or convolve float32 numbers as TF32 now."""
-    return any(getattr(place, name) != full for place, name, full in _switches())
+    if places := _operations():
+        return any(place.fp32_precision == "tf32" for place in places)
+    return bool(torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32)
 
 
-def _switches() -> list[tuple[Any, str, Any]]:
-    """Where torch keeps the choice: object, attribute and what means float32. One may not mix old names and new."""
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    if hasattr(cudnn, "conv"):  # from torch 2.9 on
-        return [(place, "fp32_precision", "ieee") for place in (cudnn.conv, cudnn.rnn, matmul)]
-    return [(place, "allow_tf32", False) for place in (cudnn, matmul)]
+def _operations() -> list[Any]:
+    """Where torch keeps the choice for each kind of operation; none before torch 2.9."""
+    cudnn = torch.backends.cudnn
+    return [cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul] if hasattr(cudnn, "conv") else []
 
 
-def _set(values: Sequence[Any]) -> None:
-    for (place, name, _), value in zip(_switches(), values, strict=True):
-        setattr(place, name, value)
+def _told(ask: Callable[[], Any]) -> Any:
+    """What an old name says; None where new names were used in a way that it cannot tell."""
+    try:
+        return ask()
+    except RuntimeError:
+        return None
 
 
 def in_precision(precision: Precision, device: torch.device, forward: Forward, *, vmapped: bool = False) -> Forward:

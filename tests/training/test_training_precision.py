@@ -15,7 +15,7 @@ from actsearch.schemas import ActivationSpec, Training
 from actsearch.tasks import get_task
 from actsearch.training import Candidate, build_module
 from actsearch.training.loop import new_trials
-from actsearch.training.precision import in_precision, takes_tf32
+from actsearch.training.precision import full_float32, in_precision, takes_tf32
 
 torch.set_num_threads(1)
 
@@ -142,22 +142,49 @@ def test_float32_changes_nothing() -> None:
     assert in_precision("float32", CPU, network) is network
 
 
-@pytest.fixture
-def default_tf32() -> Iterator[None]:
-    """Afterwards torch has its own defaults again."""
-    yield
-    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = True, False
+def _old_names() -> list[Any]:
+    return [
+        torch.backends.cudnn.allow_tf32,
+        torch.backends.cuda.matmul.allow_tf32,
+        torch.get_float32_matmul_precision(),
+    ]
 
 
-@pytest.mark.usefixtures("default_tf32")
-@pytest.mark.parametrize("given", ["as torch has it", "allow_tf32", "fp32_precision"])
-def test_training_is_never_in_tf32_and_leaves_the_choice_as_it_was(train_toy: Any, candidate: Any, given: str) -> None:
+def _new_names() -> list[str]:
+    backends = torch.backends
+    return [place.fp32_precision for place in (backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul)]
+
+
+def _choose(given: str) -> None:
     if given == "allow_tf32":
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+    elif given == "none allowed":
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     elif given == "fp32_precision":
         torch.backends.cudnn.conv.fp32_precision = torch.backends.cuda.matmul.fp32_precision = "tf32"
+    elif given in ("high", "medium"):
+        torch.set_float32_matmul_precision(given)
+
+
+CHOICES = ["as torch has it", "allow_tf32", "none allowed", "high", "medium", "fp32_precision"]
+
+
+@pytest.fixture(params=CHOICES)
+def chosen(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Torch's own defaults, or what a user has set; afterwards the defaults again."""
+    names = _new_names()
+    _choose(request.param)
+    yield request.param
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = True
+    backends = torch.backends
+    for place, value in zip((backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul), names, strict=True):
+        place.fp32_precision = value
+
+
+def test_training_is_never_in_tf32(train_toy: Any, candidate: Any, chosen: str) -> None:
     seen: list[bool] = []
-    assert takes_tf32()
+    assert takes_tf32() == (chosen != "none allowed")
 
     def keep(epoch: int, place: int) -> bool:
         seen.append(takes_tf32())
@@ -166,7 +193,14 @@ def test_training_is_never_in_tf32_and_leaves_the_choice_as_it_was(train_toy: An
     train_toy([candidate("relu")], epochs=1, keep=keep)
 
     assert seen == [False]
-    assert takes_tf32()
-    if given == "allow_tf32":
-        assert torch.backends.cudnn.allow_tf32
-        assert torch.backends.cuda.matmul.allow_tf32
+
+
+def test_the_choice_of_tf32_is_left_as_it_was(chosen: str) -> None:
+    mixed = chosen == "fp32_precision"  # torch itself then refuses to answer to the old names
+    before = _new_names(), None if mixed else _old_names()
+
+    with full_float32():
+        assert _old_names() == [False, False, "highest"]  # which torch's compiler asks for
+        assert torch.compile(nn.Linear(2, 2), backend="eager")(torch.zeros(1, 2)).shape == (1, 2)
+
+    assert (_new_names(), None if mixed else _old_names()) == before
