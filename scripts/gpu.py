@@ -1,8 +1,8 @@
 """Run on a GPU what can run there: the engine's tests, and cohorts against plain PyTorch. `make gpu`.
 
 Of `tests/training`, what trains by the fixture `train_toy` takes a GPU where there is one, the rest the CPU. The
-benchmark is `benchmarks/cohort.py`. Both go to `benchmarks/gpu-<device>.json`; the last line is the same JSON. It ends with 1 where there is no GPU, a test
-fails, or the benchmark does.
+benchmark is `benchmarks/cohort.py`. Both go to `benchmarks/gpu-<device>.json`; the last line is the same JSON. It ends
+with 1 where there is no GPU, a test fails, or the benchmark does.
 
     python scripts/gpu.py [--rounds 3] [--seconds 0.5] [--models mlp,convnet]
 """
