@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from actsearch.settings import Settings
 from actsearch.store.embedded import database_url, describe
-from actsearch.store.engine import create_store_engine, libpq_url
+from actsearch.store.engine import connection_options, create_store_engine, libpq_url
 from actsearch.store.migrate import require_current, upgrade
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OptunaStorage",
+    "connection_options",
     "create_store_engine",
     "database_url",
     "describe",

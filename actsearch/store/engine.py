@@ -39,14 +39,21 @@ def create_store_engine(
         max_overflow=max_overflow,
         json_serializer=encode,
         json_deserializer=decode,
-        connect_args={"options": _OPTIONS + _pause(longest_pause)},
+        connect_args={"options": connection_options(longest_pause)},
     )
     _check_idle_connections(engine)
     return engine
 
 
-def _pause(longest: float | None) -> str:
-    return "" if longest is None else f" -cidle_in_transaction_session_timeout={int(longest * 1000)}"
+def connection_options(longest_pause: float | None = None) -> str:
+    """The `options` of a connection, as libpq has them.
+
+    Args:
+        longest_pause: as for `create_store_engine`.
+    """
+    if longest_pause is None:
+        return _OPTIONS
+    return f"{_OPTIONS} -cidle_in_transaction_session_timeout={int(longest_pause * 1000)}"
 
 
 def _check_idle_connections(engine: Engine) -> None:

@@ -299,6 +299,68 @@ def test_a_worker_that_slept_is_online_again_when_it_wakes(
     assert ask("SELECT stopped_at IS NULL FROM workers WHERE name LIKE %s", f"%:{sleeper.pid}") == [(True,)]
 
 
+AMID_A_REPAIR = """
+import os, signal, sys
+from pathlib import Path
+from actsearch.store import queue
+real = queue.put_back
+def put_back(*arguments, **named):
+    result = real(*arguments, **named)
+    if not Path({flag!r}).exists():
+        Path({flag!r}).touch()
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return result
+queue.put_back = put_back
+sys.argv = ["actsearch", "worker", "--devices", "cpu"]
+from actsearch.cli import app
+app()
+"""
+
+
+def test_a_worker_that_sleeps_amid_a_repair_keeps_nobody_from_repairing(
+    start: Start, submit: Submit, ask: Ask, engine: Engine, tmp_path: Path
+) -> None:
+    flag = tmp_path / "asleep"
+    sleeper = start("-c", AMID_A_REPAIR.format(flag=str(flag)))
+    _until(flag.exists)
+    start()
+    _until(lambda: ask("SELECT 1 FROM workers WHERE stopped_at IS NOT NULL"), 60)
+    sleeper.send_signal(signal.SIGCONT)
+    _until(lambda: len(_online(engine)) == 2, 30)
+    _completes(ask, submit(**REQUEST | {"budget": {"trials": 2}}))
+    assert sleeper.poll() is None
+
+
+AMID_A_HEARTBEAT = """
+import os, signal, sys
+from pathlib import Path
+import psycopg
+real = psycopg.AsyncCursor.execute
+async def execute(self, query, *arguments, **named):
+    result = await real(self, query, *arguments, **named)
+    if "stopped_at = NULL" in str(query) and not Path({flag!r}).exists():
+        Path({flag!r}).touch()
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return result
+psycopg.AsyncCursor.execute = execute
+sys.argv = ["actsearch", "worker", "--devices", "cpu"]
+from actsearch.cli import app
+app()
+"""
+
+
+def test_a_worker_that_sleeps_amid_a_heartbeat_keeps_nobody_from_repairing(
+    start: Start, ask: Ask, engine: Engine, tmp_path: Path
+) -> None:
+    flag = tmp_path / "asleep"
+    sleeper = start("-c", AMID_A_HEARTBEAT.format(flag=str(flag)))
+    _until(flag.exists)
+    start()
+    _until(lambda: ask("SELECT 1 FROM workers WHERE stopped_at IS NOT NULL"), 60)
+    sleeper.send_signal(signal.SIGCONT)
+    _until(lambda: len(_online(engine)) == 2, 30)
+
+
 def test_lost_idle_connections_end_no_worker(start: Start, submit: Submit, ask: Ask, engine: Engine) -> None:
     worker = start()
     _until(lambda: len(_online(engine)) == 1)

@@ -23,7 +23,7 @@ from uuid_utils.compat import uuid7
 from actsearch.errors import StoreError
 from actsearch.logs import configure_logging
 from actsearch.settings import Settings
-from actsearch.store import create_store_engine, database_url, libpq_url, require_current
+from actsearch.store import connection_options, create_store_engine, database_url, libpq_url, require_current
 from actsearch.store.models import WorkerRow
 from actsearch.store.queue import RUNNER_QUEUE
 from actsearch_workers.device_process import DeviceProcess
@@ -71,7 +71,7 @@ async def _live(settings: Settings, stop: asyncio.Event) -> None:
     try:
         if not await _unless(stop, place.devices.start()):
             return
-        async with _queue(url):
+        async with _queue(url, settings.stall_timeout):
             await _serve(place, names, stop)
     finally:
         await place.devices.stop()
@@ -81,7 +81,9 @@ async def _live(settings: Settings, stop: asyncio.Event) -> None:
 def _workplace(settings: Settings, url: str, names: list[str]) -> Workplace:
     threads, silence, patience = threads_each(names), settings.stall_timeout, settings.hang_timeout
     devices = DevicePool([DeviceProcess(name, threads, url, silence, patience) for name in names])
-    return Workplace(f"{socket.gethostname()}:{os.getpid()}", create_store_engine(url), devices, settings)
+    # What is stopped amid a transaction is to lose its locks about when others give it up: they repair what it left.
+    engine = create_store_engine(url, longest_pause=silence)
+    return Workplace(f"{socket.gethostname()}:{os.getpid()}", engine, devices, settings)
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
@@ -101,10 +103,13 @@ async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
 
 
 @asynccontextmanager
-async def _queue(url: str) -> AsyncIterator[None]:
+async def _queue(url: str, longest_pause: float) -> AsyncIterator[None]:
     """The queue's connections; one that was lost while idle is replaced unnoticed."""
     check = AsyncConnectionPool.check_connection
-    pool = AsyncConnectionPool(libpq_url(url), min_size=1, max_size=4, open=False, check=check, timeout=5.0)
+    options = {"options": connection_options(longest_pause)}
+    pool = AsyncConnectionPool(
+        libpq_url(url), kwargs=options, min_size=1, max_size=4, open=False, check=check, timeout=5.0
+    )
     async with pool, app.open_async(pool):
         yield
 
