@@ -1,7 +1,8 @@
-"""Databases for tests: one embedded PostgreSQL a run, a fresh migrated database a test; and torchvision, importable."""
+"""Databases for tests: one embedded PostgreSQL a run, a fresh migrated database a test; a browser; torchvision."""
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from hypothesis import settings
+from playwright.sync_api import Browser, Page, sync_playwright
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
@@ -22,6 +24,18 @@ if TYPE_CHECKING:
     import torch
 
 TEMPLATE = "migrated_template"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSER_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+BROWSER_PATIENCE = 60_000
+"""Milliseconds: a busy machine takes its time to draw a page."""
 
 # A busy machine is no fault of the code; pytest-timeout ends what hangs.
 settings.register_profile("no deadline", deadline=None)
@@ -82,6 +96,25 @@ def engine(database_url: str) -> Iterator[Engine]:
     made = create_store_engine(database_url)
     yield made
     made.dispose()
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    """The system's own browser."""
+    executable = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    assert executable, f"none of {', '.join(BROWSERS)} is installed; `make browser` tries to"
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=executable, args=BROWSER_FLAGS, timeout=BROWSER_PATIENCE)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Page:
+    """A page of it."""
+    opened = browser.new_page(viewport={"width": 1600, "height": 1200})
+    opened.set_default_timeout(BROWSER_PATIENCE)
+    return opened
 
 
 @pytest.fixture(scope="session")

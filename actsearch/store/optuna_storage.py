@@ -76,6 +76,11 @@ class OptunaStorage(BaseStorage):
         """Connect anew."""
         self.__init__(create_store_engine(state["url"]))  # type: ignore[misc]
 
+    @property
+    def trials_kept(self) -> int:
+        """How many trials it keeps in memory: all of the studies that it was asked for."""
+        return self._cache.size
+
     # --- studies ----------------------------------------------------------------------------------
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:

@@ -79,6 +79,11 @@ class TrialCache:
         self._trainings: OrderedDict[int, Training] = OrderedDict()
         self._reading = threading.Lock()
 
+    @property
+    def size(self) -> int:
+        """How many trials are kept."""
+        return sum(len(known.trials) for known in list(self._known.values()))
+
     def all(self, study_id: int) -> list[FrozenTrial]:
         """A study's trials in order of number; reads what is new or was unfinished.
 

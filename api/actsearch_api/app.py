@@ -12,20 +12,26 @@ from actsearch.settings import Settings
 from actsearch.version import __version__
 from actsearch_api import problems
 from actsearch_api.access import AccessLog, HeadAsGet
+from actsearch_api.apart import preload
 from actsearch_api.callers import LOGIN, Forbidden, KnownCallers, asks_for_keys
 from actsearch_api.catalogue import routes as catalogue
 from actsearch_api.dashboard import dashboard_routes
 from actsearch_api.guard import BodyGuard
 from actsearch_api.health import routes as health
+from actsearch_api.heavy import HeavyAnswers
 from actsearch_api.jobs import routes as jobs
+from actsearch_api.jobs.importances import write_importances
 from actsearch_api.leaderboard import routes as leaderboard
 from actsearch_api.login import routes as login
 from actsearch_api.origins import Cautious, KnownHosts, SameOrigin, host_name, is_loopback
 from actsearch_api.pareto import routes as pareto
 from actsearch_api.proxies import FromProxies, named_proxies
+from actsearch_api.reference import add_reference
 from actsearch_api.report import routes as report
+from actsearch_api.report.writing import write_report
 from actsearch_api.slots import Slots
 from actsearch_api.trials import routes as trials
+from actsearch_api.unchanged import Unchanged
 from actsearch_api.workers import routes as workers
 
 _DESCRIPTION = (
@@ -50,14 +56,17 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
         InvalidRequest: the settings name no proxy that can be, or trust a header of nobody.
     """
     named_proxies(settings)
-    app = FastAPI(title="actsearch", version=__version__, description=_DESCRIPTION)
+    preload([write_importances.__module__, write_report.__module__])
+    app = FastAPI(title="actsearch", version=__version__, description=_DESCRIPTION, docs_url=None, redoc_url=None)
     app.state.settings, app.state.engine, app.state.slots = settings, engine, Slots()
+    app.state.heavy = HeavyAnswers(engine, app.state.slots)
     problems.install(app)
     app.add_exception_handler(Forbidden, lambda _, error: problems.problem(403, str(error)))
     app.add_middleware(BodyGuard, limit=settings.max_request_bytes, forms=LOGIN)
     app.add_middleware(KnownCallers, state=app.state)
     app.add_middleware(SameOrigin)
     app.add_middleware(KnownHosts, names=known_names(settings))
+    app.add_middleware(Unchanged)
     app.add_middleware(HeadAsGet)
     # Only what is large: a small answer is compressed, and unpacked, for longer than it would be sent.
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED, compresslevel=1)
@@ -71,6 +80,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     for subject in (jobs, pareto, report, trials, leaderboard, catalogue, workers):
         app.include_router(subject.router, responses=problems.documented(401, 403, 429, 503), dependencies=described)
     app.add_api_route("/", _home, include_in_schema=False)
+    add_reference(app)
     app.router.routes.extend(dashboard_routes(engine))
     return app
 

@@ -42,7 +42,7 @@ def serve(settings: Settings) -> None:
     configure_logging(settings)
     tls = tls_options(settings)
     with _listen(settings.host, settings.port) as listening:
-        engine = open_store(settings, connections=2 * THREADS + DASHBOARD_THREADS)
+        engine = open_store(settings, connections=THREADS + DASHBOARD_THREADS)
         try:
             app = create_app(settings, engine)
             _require_keys(settings, engine)

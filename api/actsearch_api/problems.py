@@ -10,29 +10,43 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from actsearch.errors import IllegalTransition, InvalidRequest, NotFound, StoreError
 from actsearch.schemas import Problem, ProblemField
 from actsearch.store.quotas import TooManyJobs
 from actsearch.store.submissions import SubmissionInProgress
+from actsearch_api.apart import Endless
 from actsearch_api.slots import Busy
 
 log = structlog.get_logger()
 MEDIA_TYPE = "application/problem+json"
+GONE = 499
+"""Status, for the log alone, of a request whose client left before the answer."""
+
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def problem(
-    status: int, detail: str, errors: Sequence[ProblemField] = (), headers: Mapping[str, str] | None = None
+    status: int,
+    detail: str,
+    errors: Sequence[ProblemField] = (),
+    headers: Mapping[str, str] | None = None,
+    members: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """An error answer."""
+    """An error answer.
+
+    Args:
+        members: further ones (RFC 9457, section 3.2).
+    """
     body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=list(errors))
-    return JSONResponse(body.model_dump(mode="json"), status, headers=headers, media_type=MEDIA_TYPE)
+    content = body.model_dump(mode="json") | dict(members or {})
+    return JSONResponse(content, status, headers=headers, media_type=MEDIA_TYPE)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -56,6 +70,8 @@ def install(app: FastAPI) -> None:
     for passing in (OperationalError, Busy, PoolTimeout):
         app.add_exception_handler(passing, lambda _, error: unavailable(error))
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Endless, lambda _, error: problem(503, str(error)))
+    app.add_exception_handler(ClientDisconnect, lambda *_: Response(status_code=GONE))
 
 
 def _invalid_request(_: Request, error: Exception) -> JSONResponse:

@@ -62,39 +62,20 @@ def test_liveness_waits_for_neither_threads_nor_the_database(
         assert http.get(f"/v1/jobs/{job}").status_code == 200
 
 
-def test_what_is_heavy_leaves_slots_to_the_others() -> None:
-    slots = Slots(threads=3, heavy=1, patience=0.2)
-    release = threading.Event()
-
-    async def run() -> None:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(slots.run, release.wait)
-            tasks.start_soon(lambda: slots.run(release.wait, is_heavy=True))
-            await anyio.sleep(0.05)
-            with pytest.raises(Busy):
-                await slots.run(lambda: 1, is_heavy=True)
-            assert await slots.run(lambda: 2) == 2
-            release.set()
-        assert await slots.run(lambda: 3, is_heavy=True) == 3
-
-    anyio.run(run)
-
-
 def test_what_fails_or_waits_in_vain_gives_its_slot_back() -> None:
-    slots = Slots(threads=1, heavy=1, patience=0.05)
+    slots = Slots(threads=1, patience=0.05)
 
     async def run() -> None:
-        for is_heavy in (False, True):
-            with pytest.raises(ZeroDivisionError):
-                await slots.run(lambda: 1 / 0, is_heavy=is_heavy)
+        with pytest.raises(ZeroDivisionError):
+            await slots.run(lambda: 1 / 0)
         release = threading.Event()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(slots.run, release.wait)
             await anyio.sleep(0.02)
             with pytest.raises(Busy):
-                await slots.run(lambda: 1, is_heavy=True)
+                await slots.run(lambda: 1)
             release.set()
-        assert await slots.run(lambda: 4, is_heavy=True) == 4
+        assert await slots.run(lambda: 4) == 4
 
     anyio.run(run)
 

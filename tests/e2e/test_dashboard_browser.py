@@ -2,40 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from actsearch import Client
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PATIENCE = 60_000
 """Milliseconds: a busy machine takes its time to draw a page."""
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    """A page of the system's own browser."""
-    executable = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    assert executable, f"none of {', '.join(BROWSERS)} is installed; `make browser` tries to"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS, timeout=PATIENCE)
-        page = browser.new_page(viewport={"width": 1600, "height": 1200})
-        page.set_default_timeout(PATIENCE)
-        yield page
-        browser.close()
 
 
 def test_the_dashboard_shows_the_trials_of_a_finished_search(service: Any, client: Client, page: Page) -> None:

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from actsearch.report import report_page
 
-PATIENCE = 60_000
-
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    """A page of the system's own browser, without any network."""
-    executable = next((p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None)
-    assert executable, "no chromium is installed; `make browser` tries to"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=executable,
-            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
-            timeout=PATIENCE,
-        )
-        page = browser.new_page(viewport={"width": 1100, "height": 900})
-        page.set_default_timeout(PATIENCE)
-        page.context.set_offline(True)
-        yield page
-        browser.close()
+def page(page: Page) -> Page:
+    """A page without any network."""
+    page.set_viewport_size({"width": 1100, "height": 900})
+    page.context.set_offline(True)
+    return page
 
 
 def test_the_page_stands_alone_and_shows_everything(page: Page, findings_of: Any, tmp_path: Path) -> None:

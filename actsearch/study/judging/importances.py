@@ -16,8 +16,10 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 _LEAST_TRIALS = 4
 
+Evaluator = Literal["ped_anova", "fanova"]
 
-def importances(study: Study, method: Literal["ped_anova", "fanova"]) -> tuple[int, dict[str, float]]:
+
+def importances(study: Study, method: Evaluator) -> tuple[int, dict[str, float]]:
     """Complete trials, and the share of the objective's variation that each parameter which all have explains.
 
     Empty where fewer than four trials are complete or their values do not differ.
@@ -26,7 +28,7 @@ def importances(study: Study, method: Literal["ped_anova", "fanova"]) -> tuple[i
     return len(complete), _shares(complete, study, method)
 
 
-def importances_within(study: Study, method: Literal["ped_anova", "fanova"]) -> dict[str, dict[str, float]]:
+def importances_within(study: Study, method: Evaluator) -> dict[str, dict[str, float]]:
     """The same among the trials of each family alone, its own hyperparameters among the parameters."""
     complete = [trial for trial in study.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
     families: dict[str, list[FrozenTrial]] = {}
@@ -37,7 +39,7 @@ def importances_within(study: Study, method: Literal["ped_anova", "fanova"]) -> 
     return {family: shares for family, shares in found.items() if shares}
 
 
-def _shares(trials: Sequence[FrozenTrial], study: Study, method: str) -> dict[str, float]:
+def _shares(trials: Sequence[FrozenTrial], study: Study, method: Evaluator) -> dict[str, float]:
     varied = _varied(trials)
     if len(trials) < _LEAST_TRIALS or not varied or len({trial.values[0] for trial in trials}) < 2:
         return {}
@@ -60,5 +62,5 @@ def _varied(trials: Sequence[FrozenTrial]) -> list[str]:
     ]
 
 
-def _evaluator(method: str) -> BaseImportanceEvaluator:
+def _evaluator(method: Evaluator) -> BaseImportanceEvaluator:
     return FanovaImportanceEvaluator(seed=0) if method == "fanova" else PedAnovaImportanceEvaluator()

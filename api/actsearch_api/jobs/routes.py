@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import UUID
 
-import optuna
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import Field
 from sqlalchemy import Connection
 
@@ -29,9 +28,11 @@ from actsearch.schemas import (
 )
 from actsearch.store import evaluations, jobs, quotas, ranking, submissions, trials
 from actsearch.study import prepare
-from actsearch.study.judging.importances import importances, importances_within
+from actsearch.study.judging.importances import Evaluator
 from actsearch_api.callers import Asking
-from actsearch_api.dependencies import ServiceSettings, Store
+from actsearch_api.dependencies import ServiceSettings
+from actsearch_api.heavy import Heavy
+from actsearch_api.jobs.importances import write_importances
 from actsearch_api.problems import documented
 from actsearch_api.slots import in_transaction
 
@@ -70,7 +71,7 @@ class TrialFilter(PageOf):
 class ImportancesFilter(Schema):
     """How importances are computed."""
 
-    evaluator: Literal["ped_anova", "fanova"] = "ped_anova"
+    evaluator: Evaluator = "ped_anova"
 
 
 class RankingFilter(Schema):
@@ -81,7 +82,7 @@ class RankingFilter(Schema):
 
 
 @router.post("", status_code=201, responses=documented(400, 409, 413, 415, 422, 503))
-@in_transaction()
+@in_transaction
 def submit(
     *,
     request: JobRequest,
@@ -120,7 +121,7 @@ def _created(connection: Connection, request: JobRequest, owner: str | None, mos
 
 
 @router.get("", responses=documented(422, 503))
-@in_transaction()
+@in_transaction
 def list_jobs(
     wanted: Annotated[JobFilter, Query()], connection: Connection, settings: ServiceSettings, caller: Asking
 ) -> Page[JobSummary]:
@@ -140,21 +141,21 @@ def list_jobs(
 
 
 @router.get("/{job_id}", responses=documented(404, 422, 503))
-@in_transaction()
+@in_transaction
 def get_job(job_id: JobId, connection: Connection, settings: ServiceSettings) -> Job:
     """A job and how far it is."""
     return jobs.get_job(connection, job_id, settings.stall_timeout)
 
 
 @router.get("/{job_id}/request", responses=documented(404, 422, 503))
-@in_transaction()
+@in_transaction
 def get_request(job_id: JobId, connection: Connection) -> JobRequest:
     """The request that a job was submitted with, defaults filled in."""
     return jobs.get_request(connection, job_id)[1]
 
 
 @router.post("/{job_id}/cancel", responses=documented(404, 409, 422, 503))
-@in_transaction()
+@in_transaction
 def cancel(job_id: JobId, connection: Connection, settings: ServiceSettings, caller: Asking) -> Job:
     """Cancel a job: what waits ends now, what trains ends at its next rung."""
     caller.require_change(jobs.get_owner(connection, job_id))
@@ -163,7 +164,7 @@ def cancel(job_id: JobId, connection: Connection, settings: ServiceSettings, cal
 
 
 @router.get("/{job_id}/trials", responses=documented(404, 422, 503))
-@in_transaction()
+@in_transaction
 def list_trials(job_id: JobId, wanted: Annotated[TrialFilter, Query()], connection: Connection) -> Page[Trial]:
     """A job's trials, without their learning curves."""
     return trials.list_trials(
@@ -178,14 +179,14 @@ def list_trials(job_id: JobId, wanted: Annotated[TrialFilter, Query()], connecti
 
 
 @router.get("/{job_id}/evaluations", responses=documented(404, 422, 503))
-@in_transaction()
+@in_transaction
 def list_evaluations(job_id: JobId, wanted: Annotated[PageOf, Query()], connection: Connection) -> Page[Evaluation]:
     """What confirmation trains: finalists and baseline on fresh seeds, by seed."""
     return evaluations.list_evaluations(connection, job_id, limit=wanted.limit, cursor=wanted.cursor)
 
 
 @router.get("/{job_id}/ranking", responses=documented(404, 422, 503))
-@in_transaction()
+@in_transaction
 def rank(
     job_id: JobId, wanted: Annotated[RankingFilter, Query()], connection: Connection
 ) -> TrialRanking | ActivationRanking | FamilyRanking:
@@ -197,14 +198,10 @@ def rank(
     return ranking.rank_trials(connection, job_id, wanted.limit)
 
 
-@router.get("/{job_id}/importances", responses=documented(404, 422, 503))
-@in_transaction(is_heavy=True)
-def get_importances(
-    job_id: JobId, wanted: Annotated[ImportancesFilter, Query()], connection: Connection, store: Store
-) -> Importances:
+@router.get("/{job_id}/importances", response_model=Importances, responses=documented(404, 422, 503))
+async def get_importances(
+    request: Request, job_id: JobId, wanted: Annotated[ImportancesFilter, Query()], heavy: Heavy
+) -> Response:
     """How much of the objective's variation each searched parameter explains."""
-    jobs.get_state(connection, job_id)
-    study = optuna.load_study(study_name=str(job_id), storage=store)
-    trials, shared = importances(study, wanted.evaluator)
-    within = importances_within(study, wanted.evaluator)
-    return Importances(job_id=job_id, evaluator=wanted.evaluator, trials=trials, shared=shared, within=within)
+    body = await heavy.answer(request, job_id, write_importances, wanted.evaluator)
+    return Response(body, media_type="application/json")

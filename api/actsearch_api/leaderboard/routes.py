@@ -28,7 +28,7 @@ class LeaderboardFilter(Schema):
 
 
 @router.get("", responses=documented(422, 503))
-@in_transaction()
+@in_transaction
 def get_leaderboard(wanted: Annotated[LeaderboardFilter, Query()], connection: Connection) -> Leaderboard:
     """Families by what they gained over the baseline in all completed jobs of an architecture and a task."""
     found = jobs_of_pair(connection, wanted.architecture, wanted.task, wanted.limit)

@@ -15,7 +15,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 
 @router.get("/{job_id}/pareto", responses=documented(404, 422, 503))
-@in_transaction()
+@in_transaction
 def get_front(job_id: JobId, connection: Connection) -> ParetoFront:
     """A job's complete trials that no other one beats in every objective, and how the hypervolume grew."""
     return pareto.pareto_front(connection, job_id)

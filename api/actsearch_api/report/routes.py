@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, get_args
 
-from fastapi import APIRouter, Query, Response
-from sqlalchemy import Connection
+from fastapi import APIRouter, Query, Request, Response
 
 from actsearch.errors import FieldProblem, InvalidRequest, NotFound
-from actsearch.report import picture, report_page
 from actsearch.schemas import Chart, ReportFormat, Schema
 from actsearch_api.dependencies import ServiceSettings
+from actsearch_api.heavy import Heavy
 from actsearch_api.jobs.routes import JobId
 from actsearch_api.problems import documented
-from actsearch_api.report.gathering import gather
-from actsearch_api.slots import in_transaction
+from actsearch_api.report.writing import write_report
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -37,23 +35,19 @@ class ReportFilter(Schema):
     responses=documented(404, 422, 503)
     | {200: {"description": "the page or the picture", "content": {kind: {} for kind in _KINDS}}},
 )
-@in_transaction(is_heavy=True)
-def get_report(
+async def get_report(
+    request: Request,
     job_id: JobId,
     wanted: Annotated[ReportFilter, Query()],
-    connection: Connection,
     settings: ServiceSettings,
+    heavy: Heavy,
 ) -> Response:
     """A job's report: one self-contained HTML page, or with `format=svg|png` the chart named by `chart`."""
     _check(wanted)
-    found = gather(connection, job_id, settings.stall_timeout)
-    if wanted.format == "html" or wanted.chart is None:
-        content: str | bytes | None = report_page(found)
-    else:
-        content = picture(wanted.chart, found, wanted.format)
+    content = await heavy.answer(request, job_id, write_report, settings.stall_timeout, wanted.format, wanted.chart)
     if content is None:
         raise NotFound("chart", f"{wanted.chart} of this job")
-    headers = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
+    headers = {"Content-Security-Policy": _POLICY}
     return Response(content, media_type=_MEDIA_TYPES[wanted.format], headers=headers)
 
 

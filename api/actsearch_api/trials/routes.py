@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1/trials", tags=["trials"])
 
 
 @router.get("/{trial_id}", responses=documented(404, 422, 503))
-@in_transaction()
+@in_transaction
 def get_trial(trial_id: Annotated[UUID, Path(description="id of the trial")], connection: Connection) -> Trial:
     """A trial with its learning curve."""
     return trials.get_trial(connection, trial_id)

@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1/workers", tags=["workers"])
 
 
 @router.get("", responses=documented(503))
-@in_transaction()
+@in_transaction
 def list_workers(connection: Connection, settings: ServiceSettings) -> Page[WorkerInfo]:
     """Workers with a fresh heartbeat, and their devices."""
     alive = live_workers(connection, settings.stall_timeout)

@@ -1,0 +1,174 @@
+"""Heavy answers: computed in a process of their own, kept while the job is the same, ended when nobody waits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+import anyio
+import httpx
+import psutil
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import Connection, Engine, text
+from starlette.testclient import TestClient
+
+from actsearch.errors import StoreError
+from actsearch_api.apart import Endless, Failed, run_apart
+from actsearch_api.heavy import HeavyAnswers
+
+ENOUGH = 60.0
+VALUES = [0.7, 0.8, 0.75, None, 0.72, 0.81, 0.74, 0.6, 0.71, 0.79]
+
+
+def url_of(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def job(submit: Callable[..., dict[str, Any]], finish: Callable[[str, Sequence[float | None]], None]) -> str:
+    """A job with ten finished trials of twelve."""
+    made = submit()["id"]
+    finish(made, VALUES)
+    return str(made)
+
+
+@pytest.fixture
+def heavy(app: FastAPI) -> HeavyAnswers:
+    """Of the application."""
+    found: HeavyAnswers = app.state.heavy
+    return found
+
+
+def test_an_answer_is_kept_until_the_job_changes(
+    http: TestClient, heavy: HeavyAnswers, job: str, finish: Callable[..., None]
+) -> None:
+    path = f"/v1/jobs/{job}/importances"
+    first = http.get(path).json()
+    assert first["trials"] == 9
+    assert http.get(path).json() == first
+    assert heavy.computed == 1
+    assert http.get(path, params={"evaluator": "fanova"}).json()["evaluator"] == "fanova"
+    assert heavy.computed == 2
+    finish(job, [0.9])
+    assert http.get(path).json()["trials"] == 10
+    assert heavy.computed == 3
+
+
+def test_what_is_kept_has_a_bound(http: TestClient, heavy: HeavyAnswers, job: str) -> None:
+    bounded = HeavyAnswers(heavy.engine, heavy.slots, kept_bytes=1000)
+    http.app.state.heavy = bounded  # type: ignore[attr-defined]
+    report, importances = f"/v1/jobs/{job}/report", f"/v1/jobs/{job}/importances"
+    assert len(http.get(report).content) > 1000
+    http.get(report)
+    assert bounded.computed == 2
+    http.get(importances)
+    http.get(importances)
+    assert bounded.computed == 3
+
+
+def work_pid(connection: Connection) -> bytes:
+    """What a test has done apart: who does it, and what it may do there."""
+    with pytest.raises(Exception, match="read-only"):
+        connection.execute(text("CREATE TABLE mine ()"))
+    return str(os.getpid()).encode()
+
+
+def work_long(_: Connection, seconds: float) -> None:
+    """Sleep."""
+    time.sleep(seconds)
+
+
+def work_wrong(_: Connection) -> None:
+    """Fail."""
+    raise ZeroDivisionError("one by zero")
+
+
+def work_dies(_: Connection) -> None:
+    """End as the kernel does it to who takes too much memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def apart() -> set[int]:
+    """Processes that do work at present: children of the one they are forked from."""
+    return {child.pid for server in psutil.Process().children() for child in server.children()}
+
+
+def test_work_is_done_by_a_process_that_is_gone_afterwards(engine: Engine) -> None:
+    answer = anyio.run(run_apart, url_of(engine), ENOUGH, work_pid)
+    assert answer is not None
+    assert int(answer) != os.getpid()
+    assert not psutil.pid_exists(int(answer))
+
+
+def test_what_goes_wrong_there_is_said_here(engine: Engine) -> None:
+    with pytest.raises(Failed, match="ZeroDivisionError: one by zero"):
+        anyio.run(run_apart, url_of(engine), ENOUGH, work_wrong)
+    with pytest.raises(Failed, match="memory"):
+        anyio.run(run_apart, url_of(engine), ENOUGH, work_dies)
+    with pytest.raises(Endless, match="more than 1 seconds"):
+        anyio.run(run_apart, url_of(engine), 1.0, work_long, ENOUGH)
+    nowhere = engine.url.set(database="no_such_database").render_as_string(hide_password=False)
+    with pytest.raises(StoreError, match=r"cannot be reached; try again later$"):  # and not where it is
+        anyio.run(run_apart, nowhere, ENOUGH, work_pid)
+    assert apart() == set()
+
+
+@pytest.fixture
+def slow(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Importances that take a minute."""
+    monkeypatch.setattr("actsearch_api.jobs.routes.write_importances", wait_a_minute)
+    yield
+    assert apart() == set()
+
+
+def wait_a_minute(_: Connection, __: UUID, ___: str) -> bytes:
+    """Importances that take a minute."""
+    time.sleep(60)
+    return b"{}"
+
+
+def test_nobody_computes_for_a_client_that_has_left(
+    slow: None, address: str, heavy: HeavyAnswers, submit: Callable[..., dict[str, Any]]
+) -> None:
+    job = submit()["id"]
+    path = f"{address}/v1/jobs/{job}/importances"
+    anyio.run(run_apart, url_of(heavy.engine), ENOUGH, work_long, 0.0)  # the first one imports
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.get(path, timeout=2)
+    end = time.monotonic() + 5
+    while apart() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert apart() == set()
+    assert httpx.get(f"{address}/v1/jobs/{job}/report", timeout=ENOUGH).status_code == 200  # the turn is free again
+
+
+def test_others_wait_for_their_turn_and_light_requests_for_nobody(
+    slow: None, address: str, heavy: HeavyAnswers, submit: Callable[..., dict[str, Any]]
+) -> None:
+    job = submit()["id"]
+    heavy.patience, heavy.longest = 0.5, 5.0
+
+    async def ask() -> None:
+        async with httpx.AsyncClient(base_url=address, timeout=ENOUGH) as client, anyio.create_task_group() as tasks:
+
+            async def first() -> None:
+                answer = await client.get(f"/v1/jobs/{job}/importances")
+                assert (answer.status_code, answer.json()["detail"]) == (
+                    503,
+                    "this takes more than 5 seconds to answer",
+                )
+
+            tasks.start_soon(first)
+            await anyio.sleep(1)
+            turned_away = await client.get(f"/v1/jobs/{job}/report")
+            assert turned_away.status_code == 503
+            assert int(turned_away.headers["retry-after"]) > 0
+            for _ in range(10):
+                assert (await client.get(f"/v1/jobs/{job}")).status_code == 200
+
+    anyio.run(ask)
