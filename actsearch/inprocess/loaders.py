@@ -18,7 +18,7 @@ from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.inprocess.tensors import to_inputs, to_targets
 from actsearch.tasks.declaration import Part
 from actsearch.tasks.parts import rows, sample_count
-from actsearch.training.footprint import free_bytes
+from actsearch.training.memory import free_bytes
 from actsearch.training.noise import seeded_everywhere
 
 LABELS = ("labels", "label", "targets", "target")

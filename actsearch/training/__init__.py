@@ -6,7 +6,7 @@ from actsearch.training.build import build_module
 from actsearch.training.failures import is_device_error
 from actsearch.training.loop import train
 from actsearch.training.malloc import keep_freed_memory, release_memory
-from actsearch.training.size import cohort_size
+from actsearch.training.size import cohort_size, why_too_large
 from actsearch.training.types import Candidate, Cohort, OnComplete, OnRung, OnStep, Plan, Rung, TrainingOutcome
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "keep_freed_memory",
     "release_memory",
     "train",
+    "why_too_large",
 ]

@@ -1,10 +1,8 @@
-"""The memory that training takes: of a trial, and what a device has left."""
+"""The memory that training a network takes."""
 
 from __future__ import annotations
 
-import os
-import re
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -13,6 +11,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._pytree import tree_map
 
 from actsearch.architectures import InputSpec
+from actsearch.schemas import Precision
 
 # Weights, gradient, Adam's moments and move, and the copy of the weights that gradients are joined from.
 _COPIES = 6
@@ -34,13 +33,35 @@ def trial_bytes(module: nn.Module, spec: InputSpec, batch_size: int) -> int:
     return _COPIES * weights + _FORMULAS * _kept_bytes(module, spec, batch_size)
 
 
-def _kept_bytes(module: nn.Module, spec: InputSpec, batch_size: int) -> int:
-    kept = 0
+def least_bytes(module: nn.Module, spec: InputSpec, batch_size: int, precision: Precision) -> int:
+    """Bytes below which no training step is possible: weights, and their gradients or what a batch keeps for these.
 
-    def count(tensor: Tensor) -> Tensor:
-        nonlocal kept
-        if not isinstance(tensor, nn.Parameter):
-            kept += tensor.numel() * tensor.element_size()
+    Args:
+        module: on the meta device; left in training mode.
+    """
+    weights = sum(value.numel() * value.element_size() for value in module.parameters())
+    own = {_storage(value) for value in module.parameters()}
+    signals = {_storage(kept): kept.untyped_storage().nbytes() for kept in _kept(module, spec, batch_size)}
+    kept = sum(size for storage, size in signals.items() if storage not in own)
+    return weights + max(weights, kept // 2 if precision == "bfloat16" else kept)
+
+
+def _storage(tensor: Tensor) -> int:
+    address: int = tensor.untyped_storage()._cdata
+    return address
+
+
+def _kept_bytes(module: nn.Module, spec: InputSpec, batch_size: int) -> int:
+    kept = _kept(module, spec, batch_size)
+    return sum(tensor.numel() * tensor.element_size() for tensor in kept if not isinstance(tensor, nn.Parameter))
+
+
+def _kept(module: nn.Module, spec: InputSpec, batch_size: int) -> Sequence[Tensor]:
+    """What a forward pass keeps for the backward pass, some of it more than once; nothing of what cannot run so."""
+    kept: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
         return tensor
 
     dtype = torch.int64 if spec.kind == "tokens" else torch.float32
@@ -48,31 +69,8 @@ def _kept_bytes(module: nn.Module, spec: InputSpec, batch_size: int) -> int:
     if spec.example is not None:
         inputs = tree_map(lambda one: one.new_zeros(batch_size, *one.shape[1:], device="meta"), spec.example)
     try:
-        with saved_tensors_hooks(count, lambda tensor: tensor):
+        with saved_tensors_hooks(keep, lambda tensor: tensor):
             module.train()(inputs)
     except Exception:  # it looks at numbers, or does not fit the task: training says what is wrong, if anything
-        return 0
+        return []
     return kept
-
-
-def free_bytes(device: torch.device) -> int | None:
-    """Bytes that a process may still take on a device; None where the system does not tell.
-
-    On a CPU the processes of all its cores take as much: each may have its share of what is free.
-    """
-    if device.type == "cuda":
-        if not torch.cuda.is_available():
-            return None
-        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + cached
-    available = _available_memory()
-    return None if available is None else available // max(1, os.cpu_count() or 1)
-
-
-def _available_memory() -> int | None:
-    try:
-        told = Path("/proc/meminfo").read_text(encoding="ascii")
-    except OSError:  # not Linux
-        return None
-    found = re.search(r"^MemAvailable:\s*(\d+) kB$", told, re.MULTILINE)
-    return int(found[1]) * 1024 if found else None

@@ -10,8 +10,9 @@ from torch import nn
 from actsearch.architectures import Architecture, InputSpec
 from actsearch.schemas import ActivationSpec, Precision, Scalar
 from actsearch.training.build import EVERYWHERE, build_module
-from actsearch.training.footprint import free_bytes, trial_bytes
+from actsearch.training.footprint import least_bytes, trial_bytes
 from actsearch.training.layers import is_chain
+from actsearch.training.memory import free_bytes, total_bytes
 from actsearch.training.products import multiplies_by_openblas
 from actsearch.training.stacked_layers import UNITS
 
@@ -91,6 +92,34 @@ def cohort_size(
         largest, together = max(largest, most), _OPENBLAS_NUMBERS
     size = min(fitting, _CPU_MOST, together // numbers)
     return size if size >= _fewest(module, numbers) and numbers <= largest else 1
+
+
+def why_too_large(
+    architecture: str | Architecture,
+    parameters: Mapping[str, Scalar],
+    input_spec: InputSpec,
+    *,
+    batch_size: int,
+    device: str,
+    memory: int | None = None,
+    precision: Precision = "float32",
+) -> str | None:
+    """Why a network cannot be trained on a device even alone, found out without memory; None where it may be.
+
+    Args:
+        memory: bytes that the device has; None to ask it.
+
+    Raises:
+        NotFound, InvalidRequest: as `cohort_size`.
+    """
+    has = total_bytes(torch.device(device)) if memory is None else memory
+    takes = least_bytes(_module(architecture, parameters, input_spec), input_spec, batch_size, precision)
+    if has is None or takes <= has:
+        return None
+    return (
+        f"training takes at least {takes / 1e9:,.3g} GB of memory, and {device} has {has / 1e9:,.3g} GB; "
+        "it was not tried: make the network or `batch_size` smaller"
+    )
 
 
 def _fewest(module: nn.Module, numbers: int) -> int:

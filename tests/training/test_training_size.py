@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +15,10 @@ from actsearch.architectures import InputSpec, architectures
 from actsearch.schemas import ActivationSpec, Precision
 from actsearch.study import input_spec
 from actsearch.tasks import load, tasks
-from actsearch.training import build_module, cohort_size
+from actsearch.training import build_module, cohort_size, why_too_large
 from actsearch.training.build import EVERYWHERE
-from actsearch.training.footprint import free_bytes, trial_bytes
+from actsearch.training.footprint import least_bytes, trial_bytes
+from actsearch.training.memory import free_bytes, host_memory
 
 DIGITS = InputSpec("image", (1, 8, 8), 10)
 
@@ -146,3 +148,83 @@ def test_of_a_network_that_cannot_run_without_numbers_the_weights_count() -> Non
 def test_a_process_may_take_less_than_the_machine_has() -> None:
     free = free_bytes(torch.device("cpu"))
     assert free is None or 0 < free < 2**50
+
+
+def least(name: str, spec: InputSpec, batch_size: int, precision: Precision = "float32", **parameters: Any) -> int:
+    relu = {EVERYWHERE: ActivationSpec(family="relu")}
+    with torch.device("meta"):
+        module = build_module(name, parameters, spec, relu, seed=0)
+    return least_bytes(module, spec, batch_size, precision)
+
+
+@pytest.mark.parametrize("name", [name for name in architectures() if not name.startswith("timm")])
+def test_the_least_is_below_what_is_reckoned_with(name: str) -> None:
+    kinds = architectures()[name].inputs
+    spec = next(spec for spec in (input_spec(load(task)) for task in tasks()) if spec.kind in kinds)
+    assert 0 < least(name, spec, 8) < footprint(name, spec, 8)
+
+
+def test_the_least_counts_weights_and_the_larger_of_gradients_and_signals() -> None:
+    weights = (64 * 50 + 50) + (50 * 50 + 50) + (50 * 10 + 10)
+    signals = 32 * (64 + 50 + 50)  # the inputs, and what ReLU gives: it and the next layer keep one and the same
+    assert least("mlp", DIGITS, 32, depth=2, width=50) == 4 * (2 * weights)
+    assert least("mlp", DIGITS, 32 * 8, depth=2, width=50) == 4 * (weights + 8 * signals)
+    assert least("mlp", DIGITS, 32 * 8, "bfloat16", depth=2, width=50) == 4 * weights + 2 * 8 * signals
+
+
+def test_a_step_takes_no_less_than_the_least() -> None:
+    """By the peak of what tensors take while one is trained, as torch's own profiler counts it."""
+    width, batch = 512, 2048
+    relu = {EVERYWHERE: ActivationSpec(family="relu")}
+    module = build_module("mlp", {"depth": 3, "width": width}, DIGITS, relu, seed=0)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        module(torch.randn(batch, 1, 8, 8)).sum().backward()
+    taken, peak = 0, 0
+    for event in profile.profiler.kineto_results.events():  # type: ignore[union-attr]
+        if event.name() == "[memory]":
+            taken += event.nbytes()
+            peak = max(peak, taken)
+    weights = sum(value.numel() * 4 for value in module.parameters())
+    needed = least("mlp", DIGITS, batch, depth=3, width=width)
+    assert 0.5 * (peak + weights) < needed <= peak + weights
+
+
+def test_what_does_not_fit_is_told_with_both_numbers() -> None:
+    takes = least("mlp", DIGITS, 64, depth=4, width=1000)
+    given: Any = {"batch_size": 64, "device": "cpu"}
+    assert why_too_large("mlp", {"depth": 4, "width": 1000}, DIGITS, memory=takes, **given) is None
+    told = why_too_large("mlp", {"depth": 4, "width": 1000}, DIGITS, memory=takes - 1, **given)
+    assert told is not None
+    assert told.count(f"{takes / 1e9:,.3g} GB") == 2
+    assert why_too_large("mlp", {"depth": 4, "width": 1000}, DIGITS, **given) is None  # on this machine
+
+
+def groups(folder: Path, version: int, limit: str, used: int, cached: int) -> Path:
+    """A container's files of memory, as Linux has them."""
+    if version == 2:
+        files = {"memory.max": limit, "memory.current": used, "memory.stat": f"anon 1\ninactive_file {cached}\n"}
+    else:
+        stat = f"inactive_file 0\ntotal_inactive_file {cached}\n"
+        files = {"limit_in_bytes": limit, "usage_in_bytes": used}
+        files = {f"memory/memory.{name}": value for name, value in files.items()} | {"memory/memory.stat": stat}
+    for name, value in files.items():
+        file = folder / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"{value}\n")
+    return folder
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_container_has_what_it_is_given_and_not_what_its_host_has(tmp_path: Path, version: int) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:       16000000 kB\nMemFree: 1 kB\nMemAvailable:    8000000 kB\n")
+    host = (16_000_000 * 1024, 8_000_000 * 1024)
+    nowhere = tmp_path / "nowhere"
+    assert host_memory(nowhere, meminfo) == host
+    assert host_memory(nowhere, nowhere) == (None, None)
+    unlimited = "max" if version == 2 else str(2**63 - 4096)
+    assert host_memory(groups(tmp_path, version, unlimited, 10**9, 0), meminfo) == host
+    assert host_memory(groups(tmp_path, version, str(2 * 10**9), 10**9, 10**8), meminfo) == (2 * 10**9, 1.1 * 10**9)
+    assert host_memory(groups(tmp_path, version, str(2 * 10**9), 3 * 10**9, 0), meminfo) == (2 * 10**9, 0)
+    large = groups(tmp_path, version, str(12 * 10**9), 10**9, 0)
+    assert host_memory(large, meminfo) == (12 * 10**9, host[1])

@@ -198,3 +198,27 @@ def test_a_trial_that_another_runner_took_and_finished_meanwhile_is_left_alone(e
     assert [trial.state for trial in found] == ["complete"] * 4
     assert (found[2].value, list(found[2].curve), found[2].metrics) == (0.25, [], {})
     assert all(list(trial.curve) == [1, 2, 3] for trial in found if trial.number != 2)
+
+
+def test_a_network_too_large_for_the_device_is_refused_before_it_is_tried(
+    engine: Engine, run: Run, cohorts: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actsearch.training.size.total_bytes", lambda _: 2_000_000)  # of a very small device
+    job = submit(
+        engine,
+        space={"families": ["relu", "elu", "tanh"], "architecture": {"width": {"choices": [8, 1024]}}},
+        architecture={"name": "mlp", "parameters": {"depth": 2}},
+        cohort_size=6,
+        pruner="none",
+    )
+    while run(job):
+        pass
+    done = trials(engine, job)
+    large = [trial for trial in done if trial.params.get("architecture.width") == 1024]
+    assert 0 < len(large) < len(done) - 4
+    for trial in large:
+        assert (trial.state, trial.failure_reason, trial.curve) == ("failed", "out_of_memory", {})
+        assert "at least 0.0" in trial.failure_detail
+        assert "cpu has 0.002 GB; it was not tried" in trial.failure_detail
+    assert all(trial.state == "complete" for trial in done if trial not in large and not trial.is_baseline)
+    assert max(cohorts) > 1  # those that fit are trained together as before
