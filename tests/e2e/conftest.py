@@ -181,6 +181,12 @@ def kill_device() -> Callable[[subprocess.Popen[bytes]], None]:
 
 
 @pytest.fixture
+def free_port() -> int:
+    """A port on which nobody listens."""
+    return _free_port()
+
+
+@pytest.fixture
 def eventually() -> Callable[[Callable[[], bool], float], None]:
     """Wait until something holds: see `wait_until`."""
     return wait_until

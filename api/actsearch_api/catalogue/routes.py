@@ -73,7 +73,10 @@ def get_activation(
         activations.get_family(family)
     values = _values(wanted.parameter)
     spec = ActivationSpec(family=family, parameters=values, learned=wanted.learned, expression=wanted.expression)
-    return activations.describe_activation(spec, wanted.low, wanted.high, wanted.points)
+    try:
+        return activations.describe_activation(spec, wanted.low, wanted.high, wanted.points)
+    except InvalidRequest as error:
+        raise InvalidRequest(*(_of_parameter(problem) for problem in error.problems)) from error
 
 
 @router.get("/architectures")
@@ -103,6 +106,12 @@ def get_task(
     except InvalidRequest as error:
         raise InvalidRequest(*(_in_query(problem) for problem in error.problems)) from error
     return tasks.describe(task, _fitting(kind), given)
+
+
+def _of_parameter(problem: FieldProblem) -> FieldProblem:
+    """The problem in the request's own words: there a value is `parameter=NAME=VALUE`."""
+    field = "parameter" if problem.field.startswith("parameters.") else problem.field
+    return FieldProblem(field, problem.message, problem.allowed)
 
 
 def _task_parameters(text: str) -> dict[str, TaskValue]:
