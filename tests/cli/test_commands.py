@@ -152,7 +152,7 @@ def test_an_activation_is_shown_with_its_plot(terminal: Terminal) -> None:
         (["jobs", "--state", "asleep"], ["queued"]),
         (["rank", "last", "--by", "luck"], ["family"]),
         (["activations", "leaky_relu", "-p", "slope"], ["slope=0.2"]),
-        (["activations", "leaky_relu", "-p", "slope=9"], ["parameters.slope", "0.5"]),
+        (["activations", "leaky_relu", "-p", "slope=9"], ["parameter:", "0.5"]),
         (["activations", "--expression", "x + sine(x)"], ["sine", "    ^"]),
         (["fly"], ["fly"]),
     ],
