@@ -30,6 +30,7 @@ from actsearch.store.engine import create_store_engine
 from actsearch.store.keys import create_key
 from actsearch.store.migrate import upgrade
 from actsearch_api.app import create_app
+from actsearch_api.connections import Impatient
 
 SECRET = "fuzz" * 8
 SHARES = {KeyScope.admin: 0.4, KeyScope.submit: 0.3, KeyScope.read: 0.2, None: 0.1}
@@ -102,7 +103,7 @@ def _database(directory: Path) -> Iterator[Engine]:
 def _service(engine: Engine) -> Iterator[str]:
     """The service as it is where others reach it, without limits: what is too much tells nothing of an answer."""
     settings = Settings(_env_file=None, require_key=True, key_secret=SECRET, request_rate=0, open_jobs=0)
-    server = uvicorn.Server(uvicorn.Config(create_app(settings, engine), port=0, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(create_app(settings, engine), port=0, http=Impatient, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

@@ -1,33 +1,16 @@
-"""Confirmation's networks, as clients see them: a job's evaluations, and how far it is."""
+"""Confirmation's networks, as clients see them: a job's evaluations."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
 from actsearch.errors import NotFound
-from actsearch.schemas import ConfirmationProgress, Evaluation, Failure, FailureReason, Page, TrialState
+from actsearch.schemas import Evaluation, Failure, FailureReason, Page, TrialState
 from actsearch.store.cursors import Keyset, Whole
 from actsearch.store.trials import finite
-
-_PROGRESS = """
-    SELECT job_id, count(*) AS planned, count(*) FILTER (WHERE state IN ('complete', 'failed')) AS finished,
-           count(*) FILTER (WHERE state = 'running') AS running
-    FROM evaluations WHERE job_id = ANY(:jobs) GROUP BY job_id
-"""
-
-
-def progress(connection: Connection, job_ids: Sequence[UUID]) -> dict[UUID, ConfirmationProgress]:
-    """How far the confirmations of jobs are, for those that have begun one."""
-    rows = connection.execute(text(_PROGRESS), {"jobs": list(job_ids)})
-    return {
-        row.job_id: ConfirmationProgress(planned=row.planned, finished=row.finished, running=row.running)
-        for row in rows
-    }
-
 
 _KEYS = Keyset("evaluations", replicate=Whole, arm=Whole)
 _LIST = """

@@ -179,7 +179,7 @@ def close_workers(connection: Connection, gone: Collection[int]) -> None:
     connection.execute(text(_CLOSE))
 
 
-_ALIVE = """
+ALIVE = """
     SELECT w.id, w.name, w.devices, w.problems, w.started_at, q.last_heartbeat
     FROM workers w JOIN procrastinate_workers q ON q.id = w.queue_worker_id
     WHERE w.stopped_at IS NULL AND q.last_heartbeat > now() - make_interval(secs => :stall_timeout)
@@ -201,9 +201,4 @@ class LiveWorker:
 
 def live_workers(connection: Connection, stall_timeout: float) -> list[LiveWorker]:
     """Workers with a heartbeat in the last `stall_timeout` seconds, oldest first."""
-    return [LiveWorker(*row) for row in connection.execute(text(_ALIVE), {"stall_timeout": stall_timeout})]
-
-
-def workers_online(connection: Connection, stall_timeout: float) -> int:
-    """How many workers have a heartbeat in the last `stall_timeout` seconds and a device that takes work."""
-    return sum(len(worker.problems) < len(worker.devices) for worker in live_workers(connection, stall_timeout))
+    return [LiveWorker(*row) for row in connection.execute(text(ALIVE), {"stall_timeout": stall_timeout})]

@@ -29,19 +29,6 @@ _RANKED = "t.state = 'complete' AND t.value > '-Infinity' AND t.value < 'Infinit
 _ORDER = {Direction.maximize: "DESC", Direction.minimize: "ASC"}
 
 
-def best_trials(connection: Connection, job_ids: Sequence[UUID]) -> dict[UUID, Trial]:
-    """The best complete trial of each job that has one, by job."""
-    parts = [
-        f"""SELECT {COLUMNS} FROM jobs j CROSS JOIN LATERAL (
-                SELECT * FROM trials t WHERE t.study_id = j.study_id AND {_RANKED}
-                ORDER BY t.value {order}, t.number LIMIT 1) t
-            WHERE j.id = ANY(:jobs) AND j.direction = '{direction}'"""  # noqa: S608 - constants of ours
-        for direction, order in _ORDER.items()
-    ]
-    rows = connection.execute(text(" UNION ALL ".join(parts)), {"jobs": list(job_ids)})
-    return {row.job_id: to_trial(row) for row in rows}
-
-
 def rank_trials(connection: Connection, job_id: UUID, limit: int) -> TrialRanking:
     """The best `limit` complete trials and the rank of trial 0, the baseline.
 

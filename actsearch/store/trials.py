@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from threading import Lock
 from typing import Any, Literal
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Row, text
+from cachetools import LRUCache
+from sqlalchemy import Connection, Engine, Row, text
 
 from actsearch.errors import NotFound
 from actsearch.schemas import ActivationSpec, CurvePoint, Failure, FailureReason, Page, Trial, TrialState
@@ -81,10 +84,34 @@ def list_trials(
     if cursor is not None:
         where.append(after)
         values |= keys.place(cursor)
-    query = f"""SELECT {COLUMNS} FROM trials t JOIN jobs j USING (study_id)
+    is_final = "value" in sort or (state is not None and state not in (TrialState.waiting, TrialState.running))
+    query = f"""SELECT {"t.id AS internal_id, t.number, t.value" if is_final else COLUMNS}
+        FROM trials t JOIN jobs j USING (study_id)
         WHERE {" AND ".join(where)} ORDER BY {order} LIMIT :limit"""  # noqa: S608 - pieces are ours, values are bound
     rows, further = keys.page(connection.execute(text(query), values).all(), limit)
-    return Page[Trial](items=[to_trial(row) for row in rows], next_cursor=further)
+    found = finished_trials(connection, [row.internal_id for row in rows]) if is_final else map(to_trial, rows)
+    return Page[Trial](items=list(found), next_cursor=further)
+
+
+# Trials that are over never change: those that were read are kept, by database, and are shared by who asks for them.
+_KEPT = 20_000
+_kept: WeakKeyDictionary[Engine, LRUCache[int, Trial]] = WeakKeyDictionary()
+_keeping = Lock()
+
+
+def finished_trials(connection: Connection, ids: Sequence[int]) -> list[Trial]:
+    """Trials that are over, by internal id, without their curves; not to be changed by who gets them."""
+    with _keeping:
+        kept = _kept.setdefault(connection.engine, LRUCache(_KEPT))
+        found = {one: kept[one] for one in ids if one in kept}
+    missing = [one for one in ids if one not in found]
+    if missing:
+        query = f"SELECT {COLUMNS} FROM trials t JOIN jobs j USING (study_id) WHERE t.id = ANY(:ids)"  # noqa: S608
+        read = {row.internal_id: to_trial(row) for row in connection.execute(text(query), {"ids": missing})}
+        with _keeping:
+            kept.update(read)
+        found |= read
+    return [found[one] for one in ids if one in found]
 
 
 def to_trial(row: Row[Any], curve: points.Curve | None = None) -> Trial:

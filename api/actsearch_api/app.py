@@ -30,6 +30,7 @@ from actsearch_api.reference import add_reference
 from actsearch_api.report import routes as report
 from actsearch_api.report.writing import write_report
 from actsearch_api.slots import Slots
+from actsearch_api.together import Together
 from actsearch_api.trials import routes as trials
 from actsearch_api.unchanged import Unchanged
 from actsearch_api.workers import routes as workers
@@ -59,7 +60,8 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     preload([write_importances.__module__, write_report.__module__])
     app = FastAPI(title="actsearch", version=__version__, description=_DESCRIPTION, docs_url=None, redoc_url=None)
     app.state.settings, app.state.engine, app.state.slots = settings, engine, Slots()
-    app.state.heavy = HeavyAnswers(engine, app.state.slots)
+    app.state.reads = engine.execution_options(isolation_level="AUTOCOMMIT")
+    app.state.heavy, app.state.together = HeavyAnswers(engine, app.state.slots), Together(app.state.slots)
     problems.install(app)
     app.add_exception_handler(Forbidden, lambda _, error: problems.problem(403, str(error)))
     app.add_middleware(BodyGuard, limit=settings.max_request_bytes, forms=LOGIN)
@@ -78,7 +80,9 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     # The dependency only describes the key: `KnownCallers` has checked it by then.
     described = [Depends(_KEY)] if asks_for_keys(settings) else []
     for subject in (jobs, pareto, report, trials, leaderboard, catalogue, workers):
-        app.include_router(subject.router, responses=problems.documented(401, 403, 429, 503), dependencies=described)
+        app.include_router(
+            subject.router, responses=problems.documented(401, 403, 408, 429, 431, 503), dependencies=described
+        )
     app.add_api_route("/", _home, include_in_schema=False)
     add_reference(app)
     app.router.routes.extend(dashboard_routes(engine))

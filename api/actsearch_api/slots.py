@@ -6,15 +6,12 @@ next, so that none can wait for another. See docs/decisions/0141-one-slot-a-requ
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import wraps
 from typing import TypeVar
 
 import anyio
 from anyio import to_thread
-from fastapi import Request
 
 from actsearch.errors import ActsearchError
 
@@ -62,26 +59,3 @@ class Slots:
             return await to_thread.run_sync(work, limiter=anyio.CapacityLimiter(1))
         finally:
             self._free.release_on_behalf_of(owner)
-
-
-def in_transaction(route: Callable[..., T]) -> Callable[..., Awaitable[T]]:
-    """Decorate a route whose argument `connection` is a connection in a transaction, open for as long as it runs.
-
-    It is committed before the answer is sent, so that whoever has the answer finds what it speaks of. For what takes
-    seconds, see `heavy`.
-    """
-    signature = inspect.signature(route)
-    own = [p.replace(kind=p.KEYWORD_ONLY) for name, p in signature.parameters.items() if name != "connection"]
-
-    @wraps(route)
-    async def served(*, http: Request, **given: object) -> T:
-        def work() -> T:
-            with http.app.state.engine.begin() as connection:
-                return route(**given, connection=connection)
-
-        slots: Slots = http.app.state.slots
-        return await slots.run(work)
-
-    asked = inspect.Parameter("http", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
-    vars(served)["__signature__"] = signature.replace(parameters=[asked, *own])
-    return served

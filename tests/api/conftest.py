@@ -20,6 +20,7 @@ from actsearch.store import jobs, runs
 from actsearch.store.runs import Holder
 from actsearch.study.ledger import Claim, Finish, Proposal, Report
 from actsearch_api.app import create_app
+from actsearch_api.connections import Impatient
 
 _HAND_OUT = """
     INSERT INTO procrastinate_jobs (queue_name, task_name, status, args)
@@ -44,7 +45,7 @@ def http(app: FastAPI) -> Iterator[TestClient]:
 @pytest.fixture
 def address(app: FastAPI) -> Iterator[str]:
     """The service behind a real socket."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, http=Impatient, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import httpx
 import pytest
 import schemathesis
 from fastapi import FastAPI
@@ -116,3 +117,17 @@ def test_so_are_those_to_keys_of_every_scope_and_to_none(
             assert (status == 403) is (closed and case.method not in ("GET", "HEAD", "OPTIONS"))
         else:
             assert status not in (401, 403)
+
+
+def test_what_is_too_long_for_headers_gets_a_documented_answer(address: str) -> None:
+    for path, query in (
+        ("/v1/tasks/{name}", {"parameters": "\U0010ffff" * 10_000}),
+        ("/v1/jobs", {"cursor": "x" * 40_000}),
+    ):
+        answer = httpx.get(address + path.format(name="digits"), params=query)
+        assert answer.status_code == 431
+        assert answer.headers["content-type"] == "application/problem+json"
+        document = httpx.get(f"{address}/openapi.json").json()
+        assert "431" in document["paths"][path]["get"]["responses"]
+    longest = "\U0010ffff" * 2000  # as the document has it: that much is read
+    assert httpx.get(f"{address}/v1/tasks/digits", params={"parameters": longest}).status_code == 422

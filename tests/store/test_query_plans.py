@@ -81,10 +81,6 @@ def test_a_page_of_trials_costs_a_page(module_engine: Engine, job: UUID, sort: t
     assert 0 < touched <= 4 * 51
 
 
-def test_the_best_trials_cost_no_more_than_they_are(module_engine: Engine, job: UUID) -> None:
-    assert 0 < _rows_touched(module_engine, lambda c: ranking.best_trials(c, [job])) <= 5
-
-
 @pytest.mark.parametrize("sort", ["number", "-value"])
 @pytest.mark.parametrize("filters", [{"state": TrialState.failed}, {"family": "family7"}])
 def test_a_filtered_page_costs_a_page(

@@ -41,7 +41,9 @@ class ActivationFilter(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    parameter: Annotated[list[str], Field(max_length=100)] = Field(default_factory=list)
+    parameter: Annotated[list[Annotated[str, Field(max_length=200)]], Field(max_length=100)] = Field(
+        default_factory=list
+    )
     learned: Literal["fixed", "scalar", "channel"] | None = None
     expression: Annotated[str, Field(min_length=1, max_length=400, pattern=PRINTABLE)] | None = None
     low: Annotated[Number, Field(ge=-1000, le=1000)] = -5.0
@@ -95,7 +97,7 @@ def list_tasks() -> Page[TaskInfo]:
 def get_task(
     name: Annotated[str, Path(max_length=100, description="Name of the task; own data: `data:<path>[:<column>]`.")],
     parameters: Annotated[
-        str, Query(max_length=10_000, description="The task's parameters as a JSON object, as in a request.")
+        str, Query(max_length=2000, description="The task's parameters as a JSON object, as in a request.")
     ] = "{}",
 ) -> TaskInfo:
     """A task: shapes, sizes, parameters and, for own data, what was guessed when they were read."""

@@ -34,7 +34,7 @@ from actsearch_api.dependencies import ServiceSettings
 from actsearch_api.heavy import Heavy
 from actsearch_api.jobs.importances import write_importances
 from actsearch_api.problems import documented
-from actsearch_api.slots import in_transaction
+from actsearch_api.serving import in_transaction, reading
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -121,7 +121,7 @@ def _created(connection: Connection, request: JobRequest, owner: str | None, mos
 
 
 @router.get("", responses=documented(422, 503))
-@in_transaction
+@reading
 def list_jobs(
     wanted: Annotated[JobFilter, Query()], connection: Connection, settings: ServiceSettings, caller: Asking
 ) -> Page[JobSummary]:
@@ -141,14 +141,14 @@ def list_jobs(
 
 
 @router.get("/{job_id}", responses=documented(404, 422, 503))
-@in_transaction
+@reading
 def get_job(job_id: JobId, connection: Connection, settings: ServiceSettings) -> Job:
     """A job and how far it is."""
     return jobs.get_job(connection, job_id, settings.stall_timeout)
 
 
 @router.get("/{job_id}/request", responses=documented(404, 422, 503))
-@in_transaction
+@reading
 def get_request(job_id: JobId, connection: Connection) -> JobRequest:
     """The request that a job was submitted with, defaults filled in."""
     return jobs.get_request(connection, job_id)[1]
@@ -164,7 +164,7 @@ def cancel(job_id: JobId, connection: Connection, settings: ServiceSettings, cal
 
 
 @router.get("/{job_id}/trials", responses=documented(404, 422, 503))
-@in_transaction
+@reading
 def list_trials(job_id: JobId, wanted: Annotated[TrialFilter, Query()], connection: Connection) -> Page[Trial]:
     """A job's trials, without their learning curves."""
     return trials.list_trials(
@@ -179,14 +179,14 @@ def list_trials(job_id: JobId, wanted: Annotated[TrialFilter, Query()], connecti
 
 
 @router.get("/{job_id}/evaluations", responses=documented(404, 422, 503))
-@in_transaction
+@reading
 def list_evaluations(job_id: JobId, wanted: Annotated[PageOf, Query()], connection: Connection) -> Page[Evaluation]:
     """What confirmation trains: finalists and baseline on fresh seeds, by seed."""
     return evaluations.list_evaluations(connection, job_id, limit=wanted.limit, cursor=wanted.cursor)
 
 
 @router.get("/{job_id}/ranking", responses=documented(404, 422, 503))
-@in_transaction
+@reading
 def rank(
     job_id: JobId, wanted: Annotated[RankingFilter, Query()], connection: Connection
 ) -> TrialRanking | ActivationRanking | FamilyRanking:

@@ -12,7 +12,7 @@ from actsearch.schemas import PRINTABLE, Leaderboard, Schema
 from actsearch.store.leaderboard import jobs_of_pair
 from actsearch.study.judging.leaderboard import leaders
 from actsearch_api.problems import documented
-from actsearch_api.slots import in_transaction
+from actsearch_api.serving import reading
 
 router = APIRouter(prefix="/v1/leaderboard", tags=["leaderboard"])
 
@@ -28,7 +28,7 @@ class LeaderboardFilter(Schema):
 
 
 @router.get("", responses=documented(422, 503))
-@in_transaction
+@reading
 def get_leaderboard(wanted: Annotated[LeaderboardFilter, Query()], connection: Connection) -> Leaderboard:
     """Families by what they gained over the baseline in all completed jobs of an architecture and a task."""
     found = jobs_of_pair(connection, wanted.architecture, wanted.task, wanted.limit)

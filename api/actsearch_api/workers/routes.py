@@ -11,13 +11,13 @@ from actsearch.schemas import Page, WorkerInfo
 from actsearch.store.queue import live_workers
 from actsearch_api.dependencies import ServiceSettings
 from actsearch_api.problems import documented
-from actsearch_api.slots import in_transaction
+from actsearch_api.serving import reading
 
 router = APIRouter(prefix="/v1/workers", tags=["workers"])
 
 
 @router.get("", responses=documented(503))
-@in_transaction
+@reading
 def list_workers(connection: Connection, settings: ServiceSettings) -> Page[WorkerInfo]:
     """Workers with a fresh heartbeat, and their devices."""
     alive = live_workers(connection, settings.stall_timeout)

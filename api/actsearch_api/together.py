@@ -1,0 +1,81 @@
+"""Requests that ask the same at the same time are answered together: what is read for one is right for all that wait.
+
+An answer is shared only by requests that came before its transaction began, so that nobody is told less than is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
+
+import anyio
+
+from actsearch_api.slots import Busy, Slots
+
+
+@dataclass
+class _Round:
+    """One reading, and those that wait for it."""
+
+    over: anyio.Event = field(default_factory=anyio.Event)
+    answer: bytes | None = None
+    failure: Exception | None = None
+
+    def result(self) -> bytes:
+        """The answer, or whatever kept it from being found."""
+        if self.answer is not None:
+            return self.answer
+        raise self.failure or Busy("the request that was to read for all was ended")
+
+
+class Together:
+    """Rounds of reading: of each question one goes on at a time, and one is waited for.
+
+    Args:
+        slots: a request waits for the round before its own as long as for one of these.
+    """
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._going_on: dict[Hashable, _Round] = {}
+        self._next: dict[Hashable, _Round] = {}
+
+    async def answer(self, question: Hashable, read: Callable[[Callable[[], None]], Awaitable[bytes]]) -> bytes:
+        """What `read` finds.
+
+        Args:
+            question: what is asked, by whom as far as that matters.
+            read: reads; it calls what it is given just before it begins, from whatever thread.
+
+        Raises:
+            Busy: an earlier round did not end in time.
+            Exception: as `read`.
+        """
+        if (waited_for := self._next.get(question)) is not None:
+            await self._until_over(waited_for)
+            return waited_for.result()
+        mine = self._next[question] = _Round()
+        try:
+            while (other := self._going_on.get(question)) is not None:
+                await self._until_over(other)
+            self._going_on[question] = mine
+            mine.answer = await read(lambda: self._close(question, mine))
+        except Exception as error:
+            mine.failure = error
+        finally:
+            self._close(question, mine)
+            if self._going_on.get(question) is mine:
+                del self._going_on[question]
+            mine.over.set()
+        return mine.result()
+
+    async def _until_over(self, one: _Round) -> None:
+        with anyio.move_on_after(self._slots.patience) as waiting:
+            await one.over.wait()
+        if waiting.cancelled_caught:
+            raise Busy(f"what others asked, too, was not read within {self._slots.patience:g} s")
+
+    def _close(self, question: Hashable, one: _Round) -> None:
+        """Nobody else is answered by this round."""
+        if self._next.get(question) is one:
+            del self._next[question]
