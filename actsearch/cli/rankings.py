@@ -52,6 +52,8 @@ def _families(ranking: FamilyRanking, title: str | None) -> Table:
         style = BASELINE_STYLE if entry.is_baseline else ""
         spread = (_interval(entry.interval), value_text(entry.wins))
         add_row(table, _rank(entry), entry.family, entry.trials, *values, *spread, *best, style=style)
+    for one in ranking.without:
+        add_row(table, "", one.family, one.trials, "", "", "", "", one.words, "")
     return table
 
 
@@ -67,11 +69,15 @@ def _trials(ranking: TrialRanking, title: str | None) -> Table:
 
 
 def _activations(ranking: ActivationRanking, title: str | None) -> Table:
-    columns = ("rank", "activation", "trials", f"best {ranking.objective.metric}", "mean", "fresh seeds", "their mean")
-    table = new_table(*columns, "other parameters", title=title, caption=_caption(ranking))
+    columns = ("rank", "activation", "trials", f"best {ranking.objective.metric}", "mean")
+    further = ("fresh seeds", "their mean", "median", "worst", "collapsed", "other parameters")
+    table = new_table(*columns, *further, title=title, caption=_caption(ranking))
     for entry in _with_baseline(ranking.entries, ranking.baseline):
         values = (value_text(entry.best), value_text(entry.mean), entry.replicates or "", value_text(entry.confirmed))
-        words = (activation_text(entry.best_trial), entry.trials, *values, other_parameters(entry.best_trial))
+        hidden = ("", "", "")
+        if (spread := entry.spread) is not None:
+            hidden = (value_text(spread.median), value_text(spread.worst), f"{spread.collapsed:.0%}")
+        words = (activation_text(entry.best_trial), entry.trials, *values, *hidden, other_parameters(entry.best_trial))
         add_row(table, _rank(entry), *words, style=BASELINE_STYLE if entry.is_baseline else "")
     return table
 

@@ -36,6 +36,7 @@ from actsearch.schemas.pruners import Pruner
 from actsearch.schemas.rankings import (
     ActivationRanking,
     FamilyRanking,
+    FamilyWithout,
     Importances,
     Leader,
     Leaderboard,
@@ -122,6 +123,7 @@ __all__ = [
     "FamilyInfo",
     "FamilyRanking",
     "FamilyTags",
+    "FamilyWithout",
     "File",
     "Finalist",
     "HypervolumePoint",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Literal
 from uuid import UUID
 
+from pydantic import Field
+
 from actsearch.schemas.base import Schema
 from actsearch.schemas.requests import ActivationSpec
 from actsearch.schemas.trials import ObjectiveInfo, Trial
-from actsearch.schemas.verdicts import Interval, Outcome, Verdict
+from actsearch.schemas.verdicts import Interval, Outcome, SeedSpread, Verdict
 
 
 class RankedTrial(Schema):
@@ -29,7 +31,7 @@ class RankedFamily(Schema):
     Args:
         trials: complete trials of the family.
         best, mean, sd: of the objective; `sd` is None for a single trial.
-        interval: 95% of the mean, by Student's t; None for a single trial.
+        interval: 95% of the mean, by Student's t, within the metric's range; None for a single trial.
         wins: trials better than the baseline's best.
         best_trial: the trial with the best value.
         tied_with_first: see `RankedTrial`.
@@ -46,6 +48,24 @@ class RankedFamily(Schema):
     wins: int | None = None
     best_trial: Trial
     is_baseline: bool
+
+
+class FamilyWithout(Schema):
+    """A family that was tried and has no complete trial with a finite value.
+
+    Args:
+        trials: how many it has; of more than 20 the first 20 count.
+        outcomes: how many of them are `running`, `waiting`, `pruned`, failed (by reason: `diverged`, `invalid` ...), or
+            complete with a value that is `not_finite`.
+        detail: what the first that failed said.
+        words: the same as a sentence.
+    """
+
+    family: str
+    trials: int
+    outcomes: dict[str, int]
+    detail: str | None = None
+    words: str
 
 
 class TrialRanking(Schema):
@@ -65,7 +85,11 @@ class TrialRanking(Schema):
 
 
 class FamilyRanking(Schema):
-    """`GET /v1/jobs/{id}/ranking?by=family`: families by their best complete trial; `noise` as in `TrialRanking`."""
+    """`GET /v1/jobs/{id}/ranking?by=family`: families by their best complete trial; `noise` as in `TrialRanking`.
+
+    Args:
+        without: families that were tried and have no place, with why, by name; at most 1000.
+    """
 
     by: Literal["family"] = "family"
     job_id: UUID
@@ -73,6 +97,7 @@ class FamilyRanking(Schema):
     noise: float | None = None
     baseline: RankedFamily | None
     entries: list[RankedFamily]
+    without: list[FamilyWithout] = Field(default_factory=list)
 
 
 class RankedActivation(Schema):
@@ -83,6 +108,8 @@ class RankedActivation(Schema):
         best, mean, sd: of their objective; `sd` is None for a single trial.
         replicates, confirmed: replicates of confirmation on fresh seeds, and their mean on the validation part; None
             where it was no finalist.
+        spread: what that mean hides: median, worst seed and share of collapsed seeds; None likewise,
+            and until there is a verdict.
         best_trial: the trial with the best value.
         tied_with_first: see `RankedTrial`.
     """
@@ -97,6 +124,7 @@ class RankedActivation(Schema):
     sd: float | None
     replicates: int
     confirmed: float | None
+    spread: SeedSpread | None = None
     best_trial: Trial
     is_baseline: bool
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -14,14 +15,17 @@ from actsearch.schemas import (
     ActivationRanking,
     Direction,
     FamilyRanking,
+    FamilyWithout,
     Interval,
     ObjectiveInfo,
     RankedActivation,
     RankedFamily,
     RankedTrial,
+    SeedSpread,
     Trial,
     TrialRanking,
 )
+from actsearch.schemas.metrics import within_range
 from actsearch.store.trials import COLUMNS, to_trial
 
 # NaN compares greater than infinity in PostgreSQL, so this leaves the finite ones.
@@ -128,17 +132,62 @@ def rank_families(connection: Connection, job_id: UUID, limit: int) -> FamilyRan
     values = {"study": study, "limit": limit, "baseline": baseline}
     rows = connection.execute(text(_FAMILIES), values).all()
     noise = seed_noise(connection, job_id, objective.metric)
-    entries = [_ranked_family(row, baseline, noise) for row in rows]
+    entries = [_ranked_family(row, baseline, noise, objective.metric) for row in rows]
     return FamilyRanking(
         job_id=job_id,
         objective=objective,
         noise=noise,
         baseline=next((entry for entry in entries if entry.is_baseline), None),
         entries=entries[:limit],
+        without=_families_without(connection, study),
     )
 
 
-def _ranked_family(row: Row[Any], baseline: str, noise: float | None) -> RankedFamily:
+# Names one after another by the index of families, which costs as many steps as there are names.
+_WITHOUT = """
+    WITH RECURSIVE names AS (
+        (SELECT family, md5(family) AS key FROM trials WHERE study_id = :study AND family IS NOT NULL
+         ORDER BY md5(family) LIMIT 1)
+        UNION ALL
+        SELECT next.family, next.key FROM names CROSS JOIN LATERAL (
+            SELECT t.family, md5(t.family) AS key FROM trials t WHERE t.study_id = :study AND md5(t.family) > names.key
+            ORDER BY md5(t.family) LIMIT 1) next
+    ), missing AS (
+        SELECT family, key FROM (SELECT * FROM names LIMIT :names) n WHERE family <> '' AND NOT EXISTS (
+            SELECT 1 FROM family_tallies f WHERE f.study_id = :study AND f.family = n.family)
+    )
+    SELECT m.family, coalesce(t.failure_reason, CASE t.state WHEN 'complete' THEN 'not_finite' ELSE t.state END)
+           AS outcome, count(*) AS trials, min(t.number) AS first,
+           (array_agg(t.failure_detail ORDER BY t.number))[1] AS detail
+    FROM missing m CROSS JOIN LATERAL (
+        SELECT * FROM trials t WHERE t.study_id = :study AND md5(t.family) = m.key ORDER BY t.number LIMIT :trials) t
+    GROUP BY 1, 2 ORDER BY m.family, count(*) DESC, outcome
+"""
+_NAMES, _LOOKED_AT, _TOLD = 2000, 20, 1000
+
+
+def _families_without(connection: Connection, study: int) -> list[FamilyWithout]:
+    """Families that were tried without a complete trial, and why."""
+    values = {"study": study, "names": _NAMES, "trials": _LOOKED_AT}
+    rows = connection.execute(text(_WITHOUT), values).all()
+    found = {family: list(group) for family, group in groupby(rows, key=lambda row: row.family)}
+    return [_family_without(family, group) for family, group in list(found.items())[:_TOLD]]
+
+
+def _family_without(family: str, rows: Sequence[Row[Any]]) -> FamilyWithout:
+    outcomes = {row.outcome: row.trials for row in rows}
+    details = [row.detail for row in sorted(rows, key=lambda row: row.first) if row.detail]
+    told = ", ".join(f"{count} {outcome.replace('_', ' ')}" for outcome, count in outcomes.items())
+    return FamilyWithout(
+        family=family,
+        trials=sum(outcomes.values()),
+        outcomes=outcomes,
+        detail=details[0] if details else None,
+        words=f"no complete trial: {told}" + (f" ({details[0]})" if details else ""),
+    )
+
+
+def _ranked_family(row: Row[Any], baseline: str, noise: float | None, metric: str) -> RankedFamily:
     return RankedFamily(
         rank=row.rank,
         tied_with_first=_tied(row, noise),
@@ -147,21 +196,22 @@ def _ranked_family(row: Row[Any], baseline: str, noise: float | None) -> RankedF
         best=row.value,
         mean=row.mean,
         sd=row.sd,
-        interval=_interval(row.mean, row.sd, row.trials),
+        interval=_interval(row.mean, row.sd, row.trials, metric),
         wins=row.wins if row.has_bar else None,
         best_trial=to_trial(row),
         is_baseline=row.family == baseline,
     )
 
 
-def _interval(mean: float, sd: float | None, count: int) -> Interval | None:
-    """95% of a mean, by Student's t."""
+def _interval(mean: float, sd: float | None, count: int, metric: str) -> Interval | None:
+    """95% of a mean, by Student's t, within the metric's range."""
     if sd is None:
         return None
     from scipy import stats
 
     half = float(stats.t.ppf(0.975, count - 1)) * sd / math.sqrt(count)
-    return Interval(low=mean - half, high=mean + half)
+    low, high = within_range(metric, mean, mean - half, mean + half)
+    return Interval(low=low, high=high)
 
 
 _ACTIVATIONS = f"""
@@ -172,13 +222,22 @@ _ACTIVATIONS = f"""
         SELECT activation_key(t.is_baseline, t.activations) AS key, count(*) AS replicates,
                avg(CAST(e.metrics ->> :metric AS float8)) AS confirmed
         FROM evaluations e JOIN trials t ON t.id = e.trial_id
-        WHERE e.job_id = :job AND e.state = 'complete' AND NOT e.twin GROUP BY 1)
+        WHERE e.job_id = :job AND e.state = 'complete' AND NOT e.twin GROUP BY 1
+    ), arms AS (
+        SELECT activation_key(t.is_baseline, t.activations) AS key,
+               (array_agg(arm #> '{{results,validation}}' ORDER BY t.number))[1] AS spread
+        FROM jobs j CROSS JOIN jsonb_array_elements(
+            j.verdict -> 'finalists' || jsonb_build_array(j.verdict -> 'baseline')) arm
+        JOIN trials t ON t.study_id = j.study_id AND t.number = CAST(arm ->> 'trial' AS int)
+        WHERE j.id = :job GROUP BY 1)
     SELECT {COLUMNS}, s.trials, s.mean, sqrt(s.squares / nullif(s.trials - 1, 0)) AS sd,
-           coalesce(again.replicates, 0) AS replicates, again.confirmed, max(s.merit) OVER () - s.merit AS behind,
+           coalesce(again.replicates, 0) AS replicates, again.confirmed, arms.spread,
+           max(s.merit) OVER () - s.merit AS behind,
            CASE WHEN t.is_baseline THEN (
                SELECT count(*) + 1 FROM activation_tallies a WHERE a.study_id = :study AND a.merit > s.merit
            ) ELSE rank() OVER (ORDER BY s.merit DESC) END AS rank
     FROM shown s JOIN trials t ON t.id = s.trial_id JOIN jobs j ON j.study_id = t.study_id LEFT JOIN again USING (key)
+    LEFT JOIN arms USING (key)
     ORDER BY s.merit DESC, s.number
 """  # noqa: S608 - constants of ours
 
@@ -216,6 +275,7 @@ def _ranked_activation(row: Row[Any], noise: float | None) -> RankedActivation:
         sd=row.sd,
         replicates=row.replicates,
         confirmed=row.confirmed,
+        spread=None if row.spread is None else SeedSpread.model_validate(row.spread),
         best_trial=trial,
         is_baseline=row.is_baseline,
     )

@@ -12,13 +12,14 @@ import pytest
 from scipy import stats
 from sqlalchemy import Engine, insert, text
 
-from actsearch.schemas import Direction
+from actsearch.schemas import Direction, SeedSpread
 from actsearch.store import ranking, runs
 from actsearch.store.leaderboard import GAINS, JOBS, jobs_of_pair
 from actsearch.store.models import JobRow, StudyRow, TrialRow
 from actsearch.study.ledger import PlannedArm
 
-RELU, ELU, SELU = ({"network": {"family": name, "parameters": {}}} for name in ("relu", "elu", "selu"))
+_NAMES = ("relu", "elu", "selu", "tanh", "mish", "silu", "gelu")
+RELU, ELU, SELU, TANH, MISH, SILU, GELU = ({"network": {"family": name, "parameters": {}}} for name in _NAMES)
 
 
 def make_job(engine: Engine, trials: list[tuple[dict[str, Any], float]], **columns: Any) -> UUID:
@@ -102,6 +103,54 @@ def test_families_have_intervals_and_wins(engine: Engine) -> None:
     assert elu.tied_with_first is None
 
 
+@pytest.mark.parametrize(
+    ("metric", "values", "low", "high"),
+    [
+        ("accuracy", (0.6, 1.0), 0.0, 1.0),  # by Student's t alone -1.7 to 3.3
+        ("mse", (0.1, 0.5), 0.0, math.inf),
+        ("r2", (0.2, 0.9), -math.inf, 1.0),
+        ("mine", (0.1, 0.5), -math.inf, math.inf),
+        ("accuracy", (60.0, 100.0), -math.inf, math.inf),  # per cent, as somebody's own task may have it
+    ],
+)
+def test_intervals_end_where_the_metric_does(
+    engine: Engine, metric: str, values: tuple[float, float], low: float, high: float
+) -> None:
+    job = make_job(engine, [(RELU, values[0]), (ELU, values[0]), (ELU, values[1])], metric=metric)
+    with engine.connect() as connection:
+        elu = ranking.rank_families(connection, job, 10).entries[0]
+    wanted = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert elu.interval is not None
+    assert elu.interval.low == pytest.approx(max(wanted.low, low))
+    assert elu.interval.high == pytest.approx(min(wanted.high, high))
+
+
+def test_families_without_a_result_are_told_with_why(engine: Engine) -> None:
+    job = make_job(engine, [*TRIALS, *((TANH, 0.1),) * 130, (MISH, 0.1), (SILU, math.nan), (GELU, 0.1)])
+    failed = "UPDATE trials SET state = 'failed', value = NULL, failure_reason = :reason, failure_detail = :detail"
+    which = " WHERE family = :family AND number % 3 = ANY(:rests)"
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM family_tallies WHERE family IN ('tanh', 'mish', 'silu', 'gelu')"))
+        values: dict[str, Any] = {"reason": "diverged", "detail": "the loss is nan", "family": "tanh", "rests": [1, 2]}
+        connection.execute(text(failed + which), values)
+        connection.execute(text("UPDATE trials SET state = 'pruned'" + which), values | {"rests": [0]})
+        connection.execute(text("UPDATE trials SET state = 'running', value = NULL WHERE family = 'mish'"))
+        values = {"reason": "invalid", "detail": "no such thing", "family": "gelu", "rests": [0, 1, 2]}
+        connection.execute(text(failed + which), values)
+        found = ranking.rank_families(connection, job, 10)
+    assert [entry.family for entry in found.entries] == ["elu", "relu", "selu"]
+    assert [(one.family, one.trials) for one in found.without] == [("gelu", 1), ("mish", 1), ("silu", 1), ("tanh", 20)]
+    assert [one.words for one in found.without[:3]] == [
+        "no complete trial: 1 invalid (no such thing)",
+        "no complete trial: 1 running",
+        "no complete trial: 1 not finite",
+    ]
+    tanh = found.without[3]
+    assert tanh.outcomes.keys() == {"diverged", "pruned"}
+    assert sum(tanh.outcomes.values()) == 20
+    assert tanh.detail == "the loss is nan"
+
+
 def test_activations_merge_what_was_trained_with_them(engine: Engine) -> None:
     job = make_job(engine, TRIALS)
     confirm(engine, job, {3: [0.70, 0.72, 0.71], 2: [0.80, 0.84, 0.82]})
@@ -116,6 +165,23 @@ def test_activations_merge_what_was_trained_with_them(engine: Engine) -> None:
     assert found.entries[0].best_trial.number == 2
     assert found.baseline is not None
     assert (found.baseline.family, found.baseline.best) == ("relu", 0.75)
+    assert [e.spread for e in found.entries] == [None] * 3
+
+    spreads = {
+        number: SeedSpread(mean=mean, median=mean + 0.01, worst=0.1, collapsed=0.1, seeds=10).model_dump()
+        for number, mean in ((1, 0.8), (3, 0.7))
+    }
+    arms = [{"trial": number, "results": {"validation": spread}} for number, spread in spreads.items()]
+    verdict = {"baseline": arms[1], "finalists": [arms[0], {"trial": 4, "results": {}}]}
+    with engine.begin() as connection:
+        query = "UPDATE jobs SET verdict = CAST(:verdict AS jsonb) WHERE id = :job"
+        connection.execute(text(query), {"job": job, "verdict": json.dumps(verdict)})
+        again = ranking.rank_activations(connection, job, 10)
+    assert [None if e.spread is None else e.spread.model_dump() for e in again.entries] == [
+        spreads[1],
+        spreads[3],
+        None,
+    ]
 
 
 def test_ties_are_what_seed_noise_explains(engine: Engine) -> None:

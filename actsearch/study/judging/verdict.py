@@ -24,6 +24,7 @@ from actsearch.schemas import (
     Trial,
     Verdict,
 )
+from actsearch.schemas.metrics import difference_within_range
 from actsearch.study.judging.looks import Look, is_hopeless, is_open, plan_looks
 from actsearch.study.judging.spreads import spread
 from actsearch.study.judging.statistics import Comparison, compare, decide, holm
@@ -284,7 +285,7 @@ def _difference(
         difference=found.difference,
         median=found.median,
         sd=found.sd,
-        interval=None if found.interval is None else Interval(low=found.interval[0], high=found.interval[1]),
+        interval=_told(unit, found),
         bootstrap=None if found.bootstrap is None else Interval(low=found.bootstrap[0], high=found.bootstrap[1]),
         p_t=found.p_t,
         p_wilcoxon=found.p_wilcoxon,
@@ -296,6 +297,13 @@ def _difference(
         outcome=outcome,
         words=in_words(found, outcome, unit, level, stopped=stopped),
     )
+
+
+def _told(metric: str, found: Comparison) -> Interval | None:
+    if found.interval is None or found.difference is None:
+        return None
+    low, high = difference_within_range(metric, found.difference, *found.interval)
+    return Interval(low=low, high=high)
 
 
 def _chosen(arms: Sequence[Finalist], sign: float) -> Finalist:
