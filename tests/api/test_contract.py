@@ -38,6 +38,8 @@ CHECKS = [
     status_code_conformance,
     unsupported_method,
 ]
+PATIENCE = 60.0
+"""Seconds: the first heavy answer of a process begins with imports, and the machine may be busy."""
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
 
@@ -67,7 +69,7 @@ def _real_service(app: FastAPI) -> None:
 @schema.parametrize()
 @FEW
 def test_answers_are_as_documented(case: schemathesis.Case) -> None:
-    case.call_and_validate(checks=CHECKS)
+    case.call_and_validate(checks=CHECKS, timeout=PATIENCE)
 
 
 @schema.include(path_regex="{(job|trial)_id}").parametrize()
@@ -83,7 +85,9 @@ def test_so_are_those_about_what_exists(
     trial = http.get(f"/v1/jobs/{job['id']}/trials").json()["items"][0]
     case.path_parameters = {"job_id": job["id"]} if "job_id" in case.path else {"trial_id": trial["id"]}
     # A made-up id may have been what made the case a wrong one.
-    answer = case.call_and_validate(checks=[check for check in CHECKS if check is not negative_data_rejection])
+    answer = case.call_and_validate(
+        checks=[check for check in CHECKS if check is not negative_data_rejection], timeout=PATIENCE
+    )
     # A report may have no such chart (yet).
     assert answer.status_code != 404 or "chart" in (case.query or {})
 
@@ -110,7 +114,7 @@ def test_so_are_those_to_keys_of_every_scope_and_to_none(
     for scope, headers in keys.items():
         # Who may not ask is told so, whatever else is wrong with the request.
         checks = [check for check in CHECKS if check not in (negative_data_rejection, unsupported_method)]
-        status = case.call_and_validate(checks=checks, headers=headers).status_code
+        status = case.call_and_validate(checks=checks, headers=headers, timeout=PATIENCE).status_code
         if scope is None:
             assert (status == 401) is closed
         elif scope == KeyScope.read:
@@ -121,7 +125,7 @@ def test_so_are_those_to_keys_of_every_scope_and_to_none(
 
 def test_what_is_too_long_for_headers_gets_a_documented_answer(address: str) -> None:
     for path, query in (
-        ("/v1/tasks/{name}", {"parameters": "\U0010ffff" * 10_000}),
+        ("/v1/tasks/{name}", {"parameters": "\U0010ffff" * 4_000}),
         ("/v1/jobs", {"cursor": "x" * 40_000}),
     ):
         answer = httpx.get(address + path.format(name="digits"), params=query)
