@@ -82,7 +82,7 @@ def read(data: Data, name: str, *, training: bool, classes: Classes | None = Non
     if isinstance(data, DataLoader):
         found = read_loader(data, name, training=training)
     elif isinstance(data, tuple | list) and len(data) == 2:
-        _check_row_names(data[0], data[1], name)
+        check_row_names(data[0], data[1], name)
         names = class_names(data[1]) if classes is not None else None
         if classes is not None and names is not None:
             targets = classes.numbered(names, f"{name}[1]", training=training)
@@ -113,15 +113,23 @@ def _is_map(data: Data) -> bool:
     return hasattr(data, "__getitem__") and hasattr(data, "__len__") and not isinstance(data, Mapping | str | bytes)
 
 
-def _check_row_names(inputs: Data, targets: Data, name: str) -> None:
-    """Rows of frames are taken by position: refuse those whose names say that they belong together otherwise."""
+def check_row_names(inputs: Any, targets: Any, name: str, what: str = "targets") -> None:
+    """Rows of frames are taken by position: refuse those whose names say that they belong together otherwise.
+
+    Args:
+        name: of the argument, for errors.
+        what: the second of the two is.
+
+    Raises:
+        InvalidRequest: both have the same row names, in another order.
+    """
     ours, theirs = getattr(inputs, "index", None), getattr(targets, "index", None)
     if ours is None or theirs is None or not (hasattr(ours, "equals") and hasattr(theirs, "equals")):
         return
     if len(ours) == len(theirs) and not ours.equals(theirs) and sorted(map(str, ours)) == sorted(map(str, theirs)):
         message = (
-            "inputs and targets have the same row names (`index`) in another order; align them "
-            "(`targets.loc[inputs.index]`), or call `reset_index(drop=True)` on both if they belong together as is"
+            f"inputs and {what} have the same row names (`index`) in another order; align them "
+            f"(`{what}.loc[inputs.index]`), or call `reset_index(drop=True)` on both if they belong together as is"
         )
         raise InvalidRequest(FieldProblem(name, message))
 

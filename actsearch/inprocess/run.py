@@ -15,6 +15,7 @@ from actsearch.errors import FieldProblem, InvalidRequest
 from actsearch.inprocess.augmenting import Augment, check_augment
 from actsearch.inprocess.calling import Forward, Output
 from actsearch.inprocess.data import Classes, Data, held_out, read, shared_samples
+from actsearch.inprocess.groups import Groups, held_out_groups, read_groups
 from actsearch.inprocess.heads import check_head
 from actsearch.inprocess.ledger import MemoryLedger, Run
 from actsearch.inprocess.loaders import Read
@@ -64,6 +65,7 @@ def search(
     forward: Forward | None = None,
     outputs: Output | None = None,
     augment: Augment | None = None,
+    groups: Groups | None = None,
     device: str | None = None,
     on_trial: Callable[[LocalTrial], None] | None = None,
     **request: Unpack[Shorthand],
@@ -90,6 +92,8 @@ def search(
             dictionary gives keyword arguments, a tuple arguments, a tensor one.
         outputs: which of several outputs is learned, by key or place; None for `logits`, the only one, or the first.
         augment: `augment(inputs) -> inputs`, of each training batch, with the same draws for all trials; None for none.
+        groups: the group of each sample of `train_data` (patient, scene, speaker), names or numbers: no group is in two
+            of the parts that are held out of it; None for samples that have nothing to do with each other.
         device: `cpu`, `cuda:0` ...; None for the GPU if there is one.
         on_trial: called with each trial as it ends.
         request: `families`, `trials`, `epochs`, `learning_rate` ...: see `Shorthand`. `task` and `architecture` are
@@ -128,11 +132,22 @@ def search(
     notes += said
     check_measures(network.outputs, rows(parts["train_data"], slice(_TRIED))[1], own)
     judged = ["valid_data"] if wanted.confirmation_wanted is None else ["test_data", "valid_data"]
-    for name in judged:
-        if name not in parts:
-            _check_can_be_split(training, name)
-            parts["train_data"], parts[name] = held_out(parts["train_data"], wanted.sampler_seed, samples, targets.kind)
-            notes.append(f"{name}: {sample_count(parts[name])} samples of train_data, drawn at random")
+    missing = [name for name in judged if name not in parts]
+    for name in missing:
+        _check_can_be_split(training, name)
+    if groups is not None:
+        if not missing:
+            message = "nothing is held out of `train_data`; leave it out, or one of: " + ", ".join(judged)
+            raise InvalidRequest(FieldProblem("groups", message))
+        numbers = read_groups(groups, train_data, samples)
+        parts["train_data"], held, said = held_out_groups(
+            parts["train_data"], numbers, missing, wanted.sampler_seed, targets.kind
+        )
+        parts |= dict(zip(missing, held, strict=True))
+        notes += said
+    for name in missing if groups is None else ():
+        parts["train_data"], parts[name] = held_out(parts["train_data"], wanted.sampler_seed, samples, targets.kind)
+        notes.append(f"{name}: {sample_count(parts[name])} samples of train_data, drawn at random")
     inputs = parts["train_data"][0]
     if augment is not None:
         check_augment(augment, rows(inputs, slice(_TRIED)))

@@ -29,6 +29,7 @@ from actsearch_api.proxies import FromProxies, named_proxies
 from actsearch_api.reference import add_reference
 from actsearch_api.report import routes as report
 from actsearch_api.report.writing import write_report
+from actsearch_api.serving import COMPRESSED, Content
 from actsearch_api.slots import Slots
 from actsearch_api.together import Together
 from actsearch_api.trials import routes as trials
@@ -39,9 +40,6 @@ _DESCRIPTION = (
     "Finds the right activation function for a network, and proves it. Errors are problem details (RFC 9457)."
 )
 
-
-COMPRESSED = 16_000
-"""Bytes from which on an answer is compressed, for clients that ask for it."""
 
 _KEY = HTTPBearer(scheme_name="key", auto_error=False, description="An API key.")
 
@@ -61,7 +59,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     app = FastAPI(title="actsearch", version=__version__, description=_DESCRIPTION, docs_url=None, redoc_url=None)
     app.state.settings, app.state.engine, app.state.slots = settings, engine, Slots()
     app.state.reads = engine.execution_options(isolation_level="AUTOCOMMIT")
-    app.state.heavy, app.state.together = HeavyAnswers(engine, app.state.slots), Together(app.state.slots)
+    app.state.heavy, app.state.together = HeavyAnswers(engine, app.state.slots), Together[Content](app.state.slots)
     problems.install(app)
     app.add_exception_handler(Forbidden, lambda _, error: problems.problem(403, str(error)))
     app.add_middleware(BodyGuard, limit=settings.max_request_bytes, forms=LOGIN)
@@ -70,7 +68,6 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     app.add_middleware(KnownHosts, names=known_names(settings))
     app.add_middleware(Unchanged)
     app.add_middleware(HeadAsGet)
-    # Only what is large: a small answer is compressed, and unpacked, for longer than it would be sent.
     app.add_middleware(GZipMiddleware, minimum_size=COMPRESSED, compresslevel=1)
     app.add_middleware(AccessLog)
     app.add_middleware(Cautious)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import inspect
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import wraps
 from typing import TypeVar
 
@@ -12,6 +14,11 @@ from pydantic import BaseModel
 
 from actsearch_api.slots import Slots
 from actsearch_api.together import Together
+from actsearch_api.unchanged import tag_of
+
+COMPRESSED = 16_000
+"""Bytes from which on an answer is compressed, for clients that ask for it: a small one would be unpacked for longer
+than it would be sent."""
 
 T = TypeVar("T")
 Read = TypeVar("Read", bound=BaseModel)
@@ -35,6 +42,34 @@ def in_transaction(route: Callable[..., T]) -> Callable[..., Awaitable[T]]:
     return _as_route(route, served)
 
 
+@dataclass(frozen=True)
+class Content:
+    """What was read, ready to be sent to all that asked.
+
+    Args:
+        packed: the same, compressed; None where that is not worth it.
+    """
+
+    plain: bytes
+    packed: bytes | None
+    tag: str
+
+    @classmethod
+    def of(cls, found: BaseModel) -> Content:
+        """As JSON."""
+        plain = found.model_dump_json(by_alias=True).encode()
+        packed = gzip.compress(plain, compresslevel=1, mtime=0) if len(plain) >= COMPRESSED else None
+        return cls(plain, packed, tag_of(plain))
+
+    def response(self, accepted: str) -> Response:
+        """For a client that accepts these encodings."""
+        headers = {"ETag": self.tag}
+        if self.packed is None or "gzip" not in accepted:
+            return Response(self.plain, headers=headers, media_type="application/json")
+        headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+        return Response(self.packed, headers=headers, media_type="application/json")
+
+
 def reading(route: Callable[..., Read]) -> Callable[..., Awaitable[Response]]:
     """Decorate a route that reads, as `in_transaction` does; those who ask the same at once are answered together.
 
@@ -42,20 +77,19 @@ def reading(route: Callable[..., Read]) -> Callable[..., Awaitable[Response]]:
     """
 
     async def served(*, http: Request, **given: object) -> Response:
-        async def read(begin: Callable[[], None]) -> bytes:
-            def work() -> bytes:
+        async def read(begin: Callable[[], None]) -> Content:
+            def work() -> Content:
                 begin()
                 with http.app.state.reads.connect() as connection:
-                    found = route(**given, connection=connection)
-                return found.model_dump_json(by_alias=True).encode()
+                    return Content.of(route(**given, connection=connection))
 
             slots: Slots = http.app.state.slots
             return await slots.run(work)
 
-        together: Together = http.app.state.together
+        together: Together[Content] = http.app.state.together
         caller = http.state.caller.name
         content = await together.answer((http.scope["path"], http.scope["query_string"], caller), read)
-        return Response(content, media_type="application/json")
+        return content.response(http.headers.get("accept-encoding", ""))
 
     return _as_route(route, served)
 

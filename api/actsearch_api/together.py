@@ -7,28 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import anyio
 
 from actsearch_api.slots import Busy, Slots
 
+T = TypeVar("T")
+
 
 @dataclass
-class _Round:
+class _Round(Generic[T]):
     """One reading, and those that wait for it."""
 
     over: anyio.Event = field(default_factory=anyio.Event)
-    answer: bytes | None = None
+    answer: T | None = None
     failure: Exception | None = None
 
-    def result(self) -> bytes:
+    def result(self) -> T:
         """The answer, or whatever kept it from being found."""
         if self.answer is not None:
             return self.answer
         raise self.failure or Busy("the request that was to read for all was ended")
 
 
-class Together:
+class Together(Generic[T]):
     """Rounds of reading: of each question one goes on at a time, and one is waited for.
 
     Args:
@@ -37,10 +40,10 @@ class Together:
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
-        self._going_on: dict[Hashable, _Round] = {}
-        self._next: dict[Hashable, _Round] = {}
+        self._going_on: dict[Hashable, _Round[T]] = {}
+        self._next: dict[Hashable, _Round[T]] = {}
 
-    async def answer(self, question: Hashable, read: Callable[[Callable[[], None]], Awaitable[bytes]]) -> bytes:
+    async def answer(self, question: Hashable, read: Callable[[Callable[[], None]], Awaitable[T]]) -> T:
         """What `read` finds.
 
         Args:
@@ -54,7 +57,8 @@ class Together:
         if (waited_for := self._next.get(question)) is not None:
             await self._until_over(waited_for)
             return waited_for.result()
-        mine = self._next[question] = _Round()
+        mine: _Round[T] = _Round()
+        self._next[question] = mine
         try:
             while (other := self._going_on.get(question)) is not None:
                 await self._until_over(other)
@@ -69,13 +73,13 @@ class Together:
             mine.over.set()
         return mine.result()
 
-    async def _until_over(self, one: _Round) -> None:
+    async def _until_over(self, one: _Round[T]) -> None:
         with anyio.move_on_after(self._slots.patience) as waiting:
             await one.over.wait()
         if waiting.cancelled_caught:
             raise Busy(f"what others asked, too, was not read within {self._slots.patience:g} s")
 
-    def _close(self, question: Hashable, one: _Round) -> None:
+    def _close(self, question: Hashable, one: _Round[T]) -> None:
         """Nobody else is answered by this round."""
         if self._next.get(question) is one:
             del self._next[question]

@@ -13,7 +13,7 @@ _PATHS = ("/v1/", "/openapi.json", "/docs")
 class Unchanged:
     """ASGI middleware: gives what is read an `ETag` made of its content, and answers 304 where the client has that.
 
-    Weak tags, as the same content may be compressed or not. Streams have none.
+    What has a tag keeps it. Streams have none.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -40,16 +40,20 @@ class Unchanged:
         await self.app(scope, receive, answer)
 
 
+def tag_of(content: bytes) -> str:
+    """The `ETag` of content; a weak one, as the same content may be compressed or not."""
+    return f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
 def _told(scope: Scope, start: Message, body: Message) -> tuple[Message, Message]:
     headers = MutableHeaders(scope=start)
     content: bytes = body.get("body", b"")
-    if body.get("more_body") or "etag" in headers:
+    if body.get("more_body"):
         return start, body
-    tag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
-    headers["ETag"] = tag
+    tag = headers.setdefault("ETag", tag_of(content))
     if not _has(Headers(scope=scope).getlist("if-none-match"), tag):
         return start, body
-    for name in ("Content-Length", "Content-Type"):
+    for name in ("Content-Length", "Content-Type", "Content-Encoding"):
         del headers[name]
     return {**start, "status": 304}, {**body, "body": b""}
 

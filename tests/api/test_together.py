@@ -31,7 +31,7 @@ def test_an_answer_is_read_after_it_was_asked_for(asked: list[tuple[int, str]], 
 
     async def run() -> None:
         nonlocal now, reads
-        together = Together(Slots())
+        together = Together[bytes](Slots())
 
         async def read(begin: Begin) -> bytes:
             nonlocal reads
@@ -66,7 +66,7 @@ def test_those_who_wait_are_answered_by_one_reading() -> None:
     reads = 0
 
     async def run() -> None:
-        together = Together(Slots())
+        together = Together[bytes](Slots())
 
         async def read(begin: Begin) -> bytes:
             nonlocal reads
@@ -94,7 +94,7 @@ def test_those_who_wait_are_answered_by_one_reading() -> None:
 
 def test_what_fails_fails_for_those_who_waited_and_for_nobody_after() -> None:
     async def run() -> None:
-        together = Together(Slots())
+        together = Together[bytes](Slots())
         failures: list[str] = []
 
         async def wrong(_: Begin) -> bytes:
