@@ -10,17 +10,22 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import anyio
+import anyio.lowlevel
 
 from actsearch_api.slots import Busy, Slots
+
+AT_ONCE = 8
+"""Answers of a round that are sent before others get their turn."""
 
 T = TypeVar("T")
 
 
 @dataclass
 class _Round(Generic[T]):
-    """One reading, and those that wait for it."""
+    """One reading, and those that wait for it; `waiting` is how many."""
 
     over: anyio.Event = field(default_factory=anyio.Event)
+    waiting: int = 0
     answer: T | None = None
     failure: Exception | None = None
 
@@ -55,7 +60,10 @@ class Together(Generic[T]):
             Exception: as `read`.
         """
         if (waited_for := self._next.get(question)) is not None:
+            place = waited_for.waiting = waited_for.waiting + 1
             await self._until_over(waited_for)
+            for _ in range(place // AT_ONCE):  # hundreds of answers in a row would keep all else from the event loop
+                await anyio.lowlevel.checkpoint()
             return waited_for.result()
         mine: _Round[T] = _Round()
         self._next[question] = mine
