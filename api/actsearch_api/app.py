@@ -24,7 +24,6 @@ from actsearch_api.jobs.importances import write_importances
 from actsearch_api.leaderboard import routes as leaderboard
 from actsearch_api.login import routes as login
 from actsearch_api.origins import Cautious, KnownHosts, SameOrigin, host_name, is_loopback
-from actsearch_api.pacing import Paced
 from actsearch_api.pareto import routes as pareto
 from actsearch_api.proxies import FromProxies, named_proxies
 from actsearch_api.reference import add_reference
@@ -73,7 +72,6 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     app.add_middleware(AccessLog)
     app.add_middleware(Cautious)
     app.add_middleware(FromProxies, settings=settings)
-    app.add_middleware(Paced)
     app.include_router(health.router)
     app.include_router(login.router)
     # The dependency only describes the key: `KnownCallers` has checked it by then.
