@@ -91,6 +91,7 @@ from actsearch.schemas.verdicts import (
     Interval,
     Outcome,
     SeedSpread,
+    ToldDifference,
     Verdict,
 )
 
@@ -169,6 +170,7 @@ __all__ = [
     "TaskChoice",
     "TaskInfo",
     "TaskValue",
+    "ToldDifference",
     "Training",
     "Trial",
     "TrialRanking",

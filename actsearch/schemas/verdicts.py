@@ -82,6 +82,18 @@ class SeedSpread(Schema):
     seeds: int
 
 
+class ToldDifference(Schema):
+    """What a difference is worth, given that only large ones are told: half of such estimates are too large.
+
+    Args:
+        difference: turned so that what the outcome says is positive: how much better, or how much worse.
+        interval: at the verdict's level; covers as often as stated among the differences that are told.
+    """
+
+    difference: float
+    interval: Interval
+
+
 class Difference(Schema):
     """A finalist compared with the baseline, seed by seed, on one part of the data; positive is better.
 
@@ -100,6 +112,8 @@ class Difference(Schema):
             positive is better; null where fewer than two.
         interval: of the mean difference at the verdict's level, by Student's t; null likewise.
         bootstrap: the same by the BCa bootstrap.
+        told: the same by the selective t test, where the outcome is `better` or `worse` by the differences' sizes: what
+            was seen overstates what is there, as it had to be large to be told (docs/verdict.md); else null.
         p_t, p_wilcoxon, p_sign_flip: two-sided, of that one comparison.
         p_corrected: what decides: the largest `p_t` and `p_sign_flip` of the comparisons with the baseline (where seeds
             failed `p_sign_flip` alone, of signed ranks; 1 where the comparisons disagree in sign), corrected for the
@@ -119,6 +133,7 @@ class Difference(Schema):
     sd: float | None
     interval: Interval | None
     bootstrap: Interval | None
+    told: ToldDifference | None = None
     p_t: float | None
     p_wilcoxon: float
     p_sign_flip: float

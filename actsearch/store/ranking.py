@@ -26,8 +26,9 @@ from actsearch.schemas import (
     TrialRanking,
 )
 from actsearch.schemas.metrics import within_range
-from actsearch.store.trials import COLUMNS, to_trial
+from actsearch.store.trials import COLUMNS, finished_trials, to_trial
 
+_NARROW = "t.id AS internal_id, t.number, t.value, t.family, t.is_baseline"
 # NaN compares greater than infinity in PostgreSQL, so this leaves the finite ones.
 _RANKED = "t.state = 'complete' AND t.value > '-Infinity' AND t.value < 'Infinity'"
 _ORDER = {Direction.maximize: "DESC", Direction.minimize: "ASC"}
@@ -41,32 +42,46 @@ def rank_trials(connection: Connection, job_id: UUID, limit: int) -> TrialRankin
     """
     study, objective, _ = _ranked_job(connection, job_id)
     order = _ORDER[objective.direction]
-    query = f"""SELECT {COLUMNS} FROM trials t JOIN jobs j USING (study_id)
+    query = f"""SELECT {_NARROW} FROM trials t JOIN jobs j USING (study_id)
         WHERE t.study_id = :study AND {_RANKED} ORDER BY t.value {order}, t.number LIMIT :limit"""  # noqa: S608
     rows = connection.execute(text(query), {"study": study, "limit": limit}).all()
     values = [row.value for row in rows]
     noise = seed_noise(connection, job_id, objective.metric)
-    places = zip(competition_ranks(values), _ties(values, noise), rows, strict=True)
+    shown = _trials_of(connection, job_id, rows)
+    places = zip(competition_ranks(values), _ties(values, noise), shown, strict=True)
     return TrialRanking(
         job_id=job_id,
         objective=objective,
         noise=noise,
-        baseline=_ranked_baseline(connection, study, noise),
-        entries=[RankedTrial(rank=rank, tied_with_first=tied, trial=to_trial(row)) for rank, tied, row in places],
+        baseline=_ranked_baseline(connection, job_id, study, noise),
+        entries=[RankedTrial(rank=rank, tied_with_first=tied, trial=trial) for rank, tied, trial in places],
     )
 
 
-def _ranked_baseline(connection: Connection, study: int, noise: float | None) -> RankedTrial | None:
+def _trials_of(connection: Connection, job_id: UUID, rows: Sequence[Row[Any]]) -> list[Trial]:
+    """The rows' trials.
+
+    Raises:
+        NotFound: the job was deleted meanwhile.
+    """
+    found = finished_trials(connection, [row.internal_id for row in rows])
+    if len(found) < len(rows):
+        raise NotFound("job", str(job_id))
+    return found
+
+
+def _ranked_baseline(connection: Connection, job_id: UUID, study: int, noise: float | None) -> RankedTrial | None:
     query = f"""
         WITH kept AS (SELECT * FROM family_tallies WHERE study_id = :study)
-        SELECT {COLUMNS}, (SELECT sum(wins) FROM kept) AS better, abs(k.merit - (SELECT max(merit) FROM kept)) AS behind
+        SELECT {_NARROW}, (SELECT sum(wins) FROM kept) AS better, abs(k.merit - (SELECT max(merit) FROM kept)) AS behind
         FROM kept k JOIN trials t ON t.id = k.trial_id JOIN jobs j ON j.study_id = t.study_id
         WHERE k.is_baseline ORDER BY k.merit DESC, k.number LIMIT 1"""  # noqa: S608 - constants of ours
     row = connection.execute(text(query), {"study": study}).first()
     if row is None:
         return None
     tied = None if noise is None else row.behind <= noise
-    return RankedTrial(rank=row.better + 1, tied_with_first=tied, trial=to_trial(row))
+    [trial] = _trials_of(connection, job_id, [row])
+    return RankedTrial(rank=row.better + 1, tied_with_first=tied, trial=trial)
 
 
 _CANDIDATES = 1000
@@ -112,7 +127,7 @@ _FAMILIES = f"""
         (SELECT * FROM ranked ORDER BY merit DESC, number LIMIT :limit)
         UNION (SELECT * FROM ranked WHERE family = :baseline)
     )
-    SELECT {COLUMNS}, s.rank, s.behind, s.trials, s.mean, s.wins, k.bar IS NOT NULL AS has_bar,
+    SELECT {_NARROW}, s.rank, s.behind, s.trials, s.mean, s.wins, k.bar IS NOT NULL AS has_bar,
            CASE WHEN s.trials > 1 THEN sqrt((
                SELECT sum(f.squares + f.trials * squared(f.mean - s.mean)) FROM kept f WHERE f.family = s.family
            ) / (s.trials - 1)) END AS sd
@@ -132,7 +147,9 @@ def rank_families(connection: Connection, job_id: UUID, limit: int) -> FamilyRan
     values = {"study": study, "limit": limit, "baseline": baseline}
     rows = connection.execute(text(_FAMILIES), values).all()
     noise = seed_noise(connection, job_id, objective.metric)
-    entries = [_ranked_family(row, baseline, noise, objective.metric) for row in rows]
+    trials = _trials_of(connection, job_id, rows)
+    found = zip(rows, trials, strict=True)
+    entries = [_ranked_family(row, trial, baseline, noise, objective.metric) for row, trial in found]
     return FamilyRanking(
         job_id=job_id,
         objective=objective,
@@ -187,7 +204,7 @@ def _family_without(family: str, rows: Sequence[Row[Any]]) -> FamilyWithout:
     )
 
 
-def _ranked_family(row: Row[Any], baseline: str, noise: float | None, metric: str) -> RankedFamily:
+def _ranked_family(row: Row[Any], trial: Trial, baseline: str, noise: float | None, metric: str) -> RankedFamily:
     return RankedFamily(
         rank=row.rank,
         tied_with_first=_tied(row, noise),
@@ -198,7 +215,7 @@ def _ranked_family(row: Row[Any], baseline: str, noise: float | None, metric: st
         sd=row.sd,
         interval=_interval(row.mean, row.sd, row.trials, metric),
         wins=row.wins if row.has_bar else None,
-        best_trial=to_trial(row),
+        best_trial=trial,
         is_baseline=row.family == baseline,
     )
 
@@ -230,7 +247,7 @@ _ACTIVATIONS = f"""
             j.verdict -> 'finalists' || jsonb_build_array(j.verdict -> 'baseline')) arm
         JOIN trials t ON t.study_id = j.study_id AND t.number = CAST(arm ->> 'trial' AS int)
         WHERE j.id = :job GROUP BY 1)
-    SELECT {COLUMNS}, s.trials, s.mean, sqrt(s.squares / nullif(s.trials - 1, 0)) AS sd,
+    SELECT {_NARROW}, s.trials, s.mean, sqrt(s.squares / nullif(s.trials - 1, 0)) AS sd,
            coalesce(again.replicates, 0) AS replicates, again.confirmed, arms.spread,
            max(s.merit) OVER () - s.merit AS behind,
            CASE WHEN t.is_baseline THEN (
@@ -252,7 +269,8 @@ def rank_activations(connection: Connection, job_id: UUID, limit: int) -> Activa
     values = {"study": study, "job": job_id, "metric": f"validation_{objective.metric}", "limit": limit}
     rows = connection.execute(text(_ACTIVATIONS), values).all()
     noise = seed_noise(connection, job_id, objective.metric)
-    entries = [_ranked_activation(row, noise) for row in rows]
+    trials = _trials_of(connection, job_id, rows)
+    entries = [_ranked_activation(row, trial, noise) for row, trial in zip(rows, trials, strict=True)]
     return ActivationRanking(
         job_id=job_id,
         objective=objective,
@@ -262,8 +280,7 @@ def rank_activations(connection: Connection, job_id: UUID, limit: int) -> Activa
     )
 
 
-def _ranked_activation(row: Row[Any], noise: float | None) -> RankedActivation:
-    trial = to_trial(row)
+def _ranked_activation(row: Row[Any], trial: Trial, noise: float | None) -> RankedActivation:
     return RankedActivation(
         rank=row.rank,
         tied_with_first=_tied(row, noise),

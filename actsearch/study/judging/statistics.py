@@ -23,7 +23,7 @@ from actsearch.schemas import Outcome
 _RESAMPLES = 10_000
 # Up to so many pairs all sign patterns are looked at; above, `_RESAMPLES` of them by a fixed seed.
 _EXACT_PAIRS = 13
-_SLACK, LEAST_EARLY = 1.5, 1e-3
+SLACK, LEAST_EARLY = 1.5, 1e-3
 """What `p_early` stretches the t test's p by, and down to which level (of one finalist) that was seen to be enough."""
 
 
@@ -99,7 +99,7 @@ class Comparison:
         """
         if self.any_failed or self.p_t is None:
             return self.p_sign_flip
-        return min(1.0, max(_SLACK * self.p_t, 2.0 * 4.0**-self.pairs))
+        return min(1.0, max(SLACK * self.p_t, 2.0 * 4.0**-self.pairs))
 
     @property
     def p_wilcoxon(self) -> float:

@@ -21,13 +21,15 @@ from actsearch.schemas import (
     Measure,
     ObjectiveInfo,
     Outcome,
+    ToldDifference,
     Trial,
     Verdict,
 )
 from actsearch.schemas.metrics import difference_within_range
 from actsearch.study.judging.looks import Look, is_hopeless, is_open, plan_looks
+from actsearch.study.judging.selective import told
 from actsearch.study.judging.spreads import spread
-from actsearch.study.judging.statistics import Comparison, compare, decide, holm
+from actsearch.study.judging.statistics import SLACK, Comparison, compare, decide, holm
 from actsearch.study.judging.words import Stopped, completion, in_words
 
 _COSTS = (
@@ -259,21 +261,28 @@ def _differences(
     # A finalist without a comparison still counts for the correction: it was one of those that might have won.
     deciding = [1.0 if one is None else one.p_early if look.early else one.p for one in contests]
     corrected = holm(deciding)
+    bars = [_bar(p, deciding, look) for p in deciding]
     return [
         None
         if contest is None
-        else _difference(contest, p, metric=metric, alpha=look.alpha, level=level, stopped=stopped)
-        for contest, p in zip(contests, corrected, strict=True)
+        else _difference(contest, p, bar, metric=metric, alpha=look.alpha, level=level, stopped=stopped)
+        for contest, p, bar in zip(contests, corrected, bars, strict=True)
     ]
 
 
+def _bar(p: float, deciding: Sequence[float], look: Look) -> float:
+    """The t test's p, uncorrected, up to which a difference would have been told, the others being what they are."""
+    return look.alpha / sum(other >= p for other in deciding) / (SLACK if look.early else 1.0)
+
+
 def _difference(
-    contest: _Contest, corrected: float, *, metric: str, alpha: float, level: float, stopped: Stopped
+    contest: _Contest, corrected: float, bar: float, *, metric: str, alpha: float, level: float, stopped: Stopped
 ) -> Difference:
     outcome = decide(contest.nearest.comparison, corrected, alpha)
     pair = contest.nearest if outcome is not Outcome.no_difference else contest.weakest
     found = pair.comparison
     unit = metric.removeprefix("validation_").removeprefix("test_")
+    worth = None if outcome is Outcome.no_difference else _worth(found, bar, level, unit)
     return Difference(
         metric=metric,
         against=pair.against,
@@ -285,8 +294,9 @@ def _difference(
         difference=found.difference,
         median=found.median,
         sd=found.sd,
-        interval=_told(unit, found),
+        interval=_seen(unit, found),
         bootstrap=None if found.bootstrap is None else Interval(low=found.bootstrap[0], high=found.bootstrap[1]),
+        told=worth,
         p_t=found.p_t,
         p_wilcoxon=found.p_wilcoxon,
         p_sign_flip=found.p_sign_flip,
@@ -295,11 +305,20 @@ def _difference(
         losses=found.losses,
         ties=found.ties,
         outcome=outcome,
-        words=in_words(found, outcome, unit, level, stopped=stopped),
+        words=in_words(found, outcome, unit, level, stopped=stopped, told=worth),
     )
 
 
-def _told(metric: str, found: Comparison) -> Interval | None:
+def _worth(found: Comparison, bar: float, level: float, metric: str) -> ToldDifference | None:
+    """Where seeds failed, ranks decided and not sizes: what is told says nothing of them."""
+    if found.any_failed or found.difference is None or found.sd is None or not 0 < bar < 1:
+        return None
+    worth = told(abs(found.difference), found.sd, found.pairs, bar, level)
+    low, high = difference_within_range(metric, worth.difference, *worth.interval)
+    return ToldDifference(difference=worth.difference, interval=Interval(low=low, high=high))
+
+
+def _seen(metric: str, found: Comparison) -> Interval | None:
     if found.interval is None or found.difference is None:
         return None
     low, high = difference_within_range(metric, found.difference, *found.interval)

@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from actsearch.schemas import Outcome
+from actsearch.schemas import Outcome, ToldDifference
 from actsearch.study.judging.statistics import Comparison
 
 Stopped = Literal["hopeless", "early"] | None
 """Why it is judged before the planned seeds, if it is: nothing is in sight, or something may be clear already."""
 
 
-def in_words(comparison: Comparison, outcome: Outcome, metric: str, level: float, *, stopped: Stopped = None) -> str:
+def in_words(
+    comparison: Comparison,
+    outcome: Outcome,
+    metric: str,
+    level: float,
+    *,
+    stopped: Stopped = None,
+    told: ToldDifference | None = None,
+) -> str:
     """The comparison as one would say it: `better by 2.1 points, 95% 1.4 to 2.8, on 10 of 10 seeds`.
+
+    With what that is worth, given that it was told: `better by 1.9 points, 95% 1.1 to 2.8 (seen: 2.1), on ...`.
 
     Shares (`accuracy` and its kin) are told in percentage points, everything else in the metric's own unit.
 
@@ -23,6 +33,7 @@ def in_words(comparison: Comparison, outcome: Outcome, metric: str, level: float
         metric: name of what is compared.
         level: of the interval, in (0, 1).
         stopped: why it is judged before the planned seeds, if it is.
+        told: see `Difference`.
     """
     if comparison.any_failed:
         return _with_failures(comparison, outcome, metric, level, stopped)
@@ -31,6 +42,10 @@ def in_words(comparison: Comparison, outcome: Outcome, metric: str, level: float
         seeds = f"better on {comparison.wins} of {comparison.seeds} seeds"
         return f"no difference shown ({'; '.join([size, seeds, *_notes(comparison, metric, level, stopped)])})"
     wins = comparison.losses if outcome is Outcome.worse else comparison.wins
+    if told is not None:
+        seen = _number(abs(comparison.difference or 0.0), metric)
+        worth = _span(told.difference, told.interval.low, told.interval.high, metric, level)
+        size = f"{worth} (seen: {seen})"
     notes = "".join(f"; {note}" for note in _disagreement(comparison, metric))
     return f"{outcome.value} by {size}, on {wins} of {comparison.seeds} seeds{notes}"
 
@@ -56,6 +71,10 @@ def _size(comparison: Comparison, metric: str, level: float, *, turned: bool) ->
         return "fewer than two seeds on which both finished"
     ends = [-comparison.difference, *(-end for end in reversed(comparison.interval))]
     mean, low, high = ends if turned else [comparison.difference, *comparison.interval]
+    return _span(mean, low, high, metric, level)
+
+
+def _span(mean: float, low: float, high: float, metric: str, level: float) -> str:
     return f"{_number(mean, metric)}{_unit(metric)}, {100 * level:g}% {_number(low, metric)} to {_number(high, metric)}"
 
 
