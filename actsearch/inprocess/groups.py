@@ -26,6 +26,8 @@ def read_groups(groups: Groups, train_data: Data, samples: int) -> NDArray[np.in
     """The number of each sample's group, (N,).
 
     Args:
+        groups: as the caller gives them.
+        train_data: likewise; says whether the samples have an order.
         samples: N.
 
     Raises:
@@ -54,8 +56,15 @@ def read_groups(groups: Groups, train_data: Data, samples: int) -> NDArray[np.in
 
 def held_out_groups(
     part: Part, groups: NDArray[np.int64], names: Sequence[str], seed: int, kind: Kind
-) -> tuple[Part, list[Part], list[str]]:
-    """A part without whole groups of about a fifth of its samples for each name; those; and a note on each.
+) -> tuple[dict[str, Part], list[str]]:
+    """Whole groups of about a fifth of the samples for each name, the rest as `train_data`; and a note on each.
+
+    Args:
+        part: all samples, N.
+        groups: the number of each sample's group, (N,).
+        names: of the parts to hold out.
+        seed: of the random choice.
+        kind: what the targets are; classes keep their shares as far as whole groups allow.
 
     Raises:
         InvalidRequest: there are too few groups.
@@ -65,14 +74,13 @@ def held_out_groups(
         rest, *taken = group_indices(groups, len(names), seed, labels=labels)
     except ValueError as error:
         raise _wrong(str(error)) from None
-    chosen = [torch.from_numpy(np.sort(one)) for one in (rest, *taken)]
+    chosen = zip(("train_data", *names), (rest, *taken), strict=True)
     notes = [
         f"{name}: {len(one)} samples of train_data, {len(np.unique(groups[one]))} of {len(np.unique(groups))} groups, "
         "drawn at random"
         for name, one in zip(names, taken, strict=True)
     ]
-    first, *others = (rows(part, one) for one in chosen)
-    return first, others, notes
+    return {name: rows(part, torch.from_numpy(np.sort(one))) for name, one in chosen}, notes
 
 
 def _wrong(message: str) -> InvalidRequest:

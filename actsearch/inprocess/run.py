@@ -135,19 +135,18 @@ def search(
     missing = [name for name in judged if name not in parts]
     for name in missing:
         _check_can_be_split(training, name)
-    if groups is not None:
-        if not missing:
-            message = "nothing is held out of `train_data`; leave it out, or one of: " + ", ".join(judged)
-            raise InvalidRequest(FieldProblem("groups", message))
+    if groups is None:
+        for name in missing:
+            parts["train_data"], parts[name] = held_out(parts["train_data"], wanted.sampler_seed, samples, targets.kind)
+            notes.append(f"{name}: {sample_count(parts[name])} samples of train_data, drawn at random")
+    elif missing:
         numbers = read_groups(groups, train_data, samples)
-        parts["train_data"], held, said = held_out_groups(
-            parts["train_data"], numbers, missing, wanted.sampler_seed, targets.kind
-        )
-        parts |= dict(zip(missing, held, strict=True))
+        held, said = held_out_groups(parts["train_data"], numbers, missing, wanted.sampler_seed, targets.kind)
+        parts |= held
         notes += said
-    for name in missing if groups is None else ():
-        parts["train_data"], parts[name] = held_out(parts["train_data"], wanted.sampler_seed, samples, targets.kind)
-        notes.append(f"{name}: {sample_count(parts[name])} samples of train_data, drawn at random")
+    else:
+        message = "nothing is held out of `train_data`; leave it out, or one of: " + ", ".join(judged)
+        raise InvalidRequest(FieldProblem("groups", message))
     inputs = parts["train_data"][0]
     if augment is not None:
         check_augment(augment, rows(inputs, slice(_TRIED)))

@@ -5,12 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-_SHARES = ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "average_precision", "modes_covered", "quality")
+_SHARES = (
+    "accuracy",
+    "average_precision",
+    "balanced_accuracy",
+    "exact_match",
+    "f1",
+    "f1_macro",
+    "modes_covered",
+    "quality",
+    "roc_auc",
+)
 _ERRORS = (
     "bits_per_character",
     "log_loss",
     "mae",
     "mse",
+    "poisson_deviance",
     "relative_l2",
     "rmse",
     "sliced_wasserstein",

@@ -43,7 +43,8 @@ def least_bytes(module: nn.Module, spec: InputSpec, batch_size: int, precision: 
     own = {_storage(value) for value in module.parameters()}
     signals = {_storage(kept): kept.untyped_storage().nbytes() for kept in _kept(module, spec, batch_size)}
     kept = sum(size for storage, size in signals.items() if storage not in own)
-    return weights + max(weights, kept // 2 if precision == "bfloat16" else kept)
+    gradients = sum(value.numel() * value.element_size() for value in module.parameters() if value.requires_grad)
+    return weights + max(gradients, kept // 2 if precision == "bfloat16" else kept)
 
 
 def _storage(tensor: Tensor) -> int:

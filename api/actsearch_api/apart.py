@@ -1,7 +1,7 @@
 """Work in a process of its own, which ends with it: it keeps no thread of the service busy and leaves no memory behind.
 
-The processes are forked from one that has imported what they need (`multiprocessing`'s fork server), so that each
-begins within milliseconds. See docs/decisions/0161-heavy-answers-have-a-process.md.
+The processes are forked from one that has imported what they need (`multiprocessing`'s fork server), so that only the
+first one waits for that. See docs/decisions/0161-heavy-answers-have-a-process.md.
 """
 
 from __future__ import annotations

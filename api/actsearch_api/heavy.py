@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Annotated, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 import anyio
+import structlog
 from cachetools import LRUCache
 from fastapi import Depends, Request
 from sqlalchemy import Connection, Engine
@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from actsearch.store import jobs
 from actsearch_api.apart import run_apart
-from actsearch_api.slots import Busy, Slots
+from actsearch_api.slots import Slots
 
 AT_ONCE = 1
 """Answers that are computed at once: each keeps a processor busy and holds a job's trials in memory."""
@@ -31,6 +31,7 @@ LONGEST = 120.0
 KEPT_BYTES = 64_000_000
 """Bytes of all answers that are kept."""
 
+log = structlog.get_logger()
 P = ParamSpec("P")
 T = TypeVar("T")
 Work = Callable[Concatenate[Connection, UUID, P], bytes | None]
@@ -49,22 +50,18 @@ class HeavyAnswers:
     Args:
         engine: of the trial store.
         slots: of all requests; finding out whether a job has changed takes one.
-        at_once, patience, longest, kept_bytes: see `AT_ONCE`, `PATIENCE`, `LONGEST`, `KEPT_BYTES`.
-        computed: how many answers were, so far.
+        turns: of the heavy answers (`AT_ONCE`, `PATIENCE`).
+        longest, kept_bytes: see `LONGEST`, `KEPT_BYTES`.
     """
 
     engine: Engine
     slots: Slots
-    at_once: int = AT_ONCE
-    patience: float = PATIENCE
+    turns: Slots = field(default_factory=lambda: Slots(AT_ONCE, PATIENCE))
     longest: float = LONGEST
     kept_bytes: int = KEPT_BYTES
-    computed: int = 0
-    _turns: anyio.CapacityLimiter = field(init=False)
     _kept: LRUCache[Hashable, _Kept] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._turns = anyio.CapacityLimiter(self.at_once)
         self._kept = LRUCache(self.kept_bytes, getsizeof=_size)
 
     async def answer(
@@ -87,10 +84,10 @@ class HeavyAnswers:
         key = (work.__module__, work.__qualname__, job_id, given, tuple(sorted(options.items())))
 
         async def compute() -> bytes | None:
-            async with self._turn():
+            async with self.turns.taken():
                 kept = self._kept.get(key)  # perhaps by whoever had the turn before
                 if kept is None or kept.version != version:
-                    self.computed += 1
+                    log.info("computing", answer=work.__qualname__, job=str(job_id))
                     url = self.engine.url.render_as_string(hide_password=False)
                     kept = _Kept(version, await run_apart(url, self.longest, work, job_id, *given, **options))
                     if _size(kept) <= self.kept_bytes:
@@ -107,18 +104,6 @@ class HeavyAnswers:
         with self.engine.begin() as connection:
             job = jobs.get_job(connection, job_id, stall_timeout=0)
         return hashlib.sha256(job.model_dump_json(exclude={"workers_online"}).encode()).digest()
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        owner = object()
-        with anyio.move_on_after(self.patience) as waiting:
-            await self._turns.acquire_on_behalf_of(owner)
-        if waiting.cancelled_caught:
-            raise Busy(f"other heavy answers were computed for {self.patience:g} s")
-        try:
-            yield
-        finally:
-            self._turns.release_on_behalf_of(owner)
 
 
 async def _while_there(request: Request, work: Callable[[], Awaitable[T]]) -> T:

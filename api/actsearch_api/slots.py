@@ -6,7 +6,8 @@ next, so that none can wait for another. See docs/decisions/0141-one-slot-a-requ
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -30,22 +31,32 @@ class Busy(ActsearchError):
 
 @dataclass
 class Slots:
-    """The slots of an application.
+    """Places for requests of one kind.
 
     Args:
-        threads: requests that are served at once.
+        at_once: requests that are served at once.
         patience: seconds that a request waits at most.
     """
 
-    threads: int = THREADS
+    at_once: int = THREADS
     patience: float = PATIENCE
     _free: anyio.CapacityLimiter = field(init=False)
 
     def __post_init__(self) -> None:
-        self._free = anyio.CapacityLimiter(self.threads)
+        self._free = anyio.CapacityLimiter(self.at_once)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Do work in a thread as soon as there is a slot.
+
+        Raises:
+            Busy: there was none in time.
+        """
+        async with self.taken():
+            return await to_thread.run_sync(work, limiter=anyio.CapacityLimiter(1))
+
+    @asynccontextmanager
+    async def taken(self) -> AsyncIterator[None]:
+        """Hold a slot for the length of the block.
 
         Raises:
             Busy: there was none in time.
@@ -54,8 +65,8 @@ class Slots:
         with anyio.move_on_after(self.patience) as waiting:
             await self._free.acquire_on_behalf_of(owner)
         if waiting.cancelled_caught:
-            raise Busy(f"{self.threads} requests are being served and no place came free in {self.patience:g} s")
+            raise Busy(f"{self.at_once} requests are being served and no place came free in {self.patience:g} s")
         try:
-            return await to_thread.run_sync(work, limiter=anyio.CapacityLimiter(1))
+            yield
         finally:
             self._free.release_on_behalf_of(owner)

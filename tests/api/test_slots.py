@@ -63,7 +63,7 @@ def test_liveness_waits_for_neither_threads_nor_the_database(
 
 
 def test_what_fails_or_waits_in_vain_gives_its_slot_back() -> None:
-    slots = Slots(threads=1, patience=0.05)
+    slots = Slots(at_once=1, patience=0.05)
 
     async def run() -> None:
         with pytest.raises(ZeroDivisionError):

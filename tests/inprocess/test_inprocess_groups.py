@@ -62,10 +62,10 @@ def test_no_group_is_in_two_parts_and_none_is_lost(seed: int, count: int, parts:
     groups = generator.integers(0, count, 200)
     groups[:count] = np.arange(count)
     part = (torch.arange(200.0).reshape(200, 1), torch.from_numpy(generator.integers(0, 2, 200)))
-    rest, held, notes = held_out_groups(part, groups, ["test_data", "valid_data"][:parts], seed, kind)
-    found = [set(groups[one[0][:, 0].long().numpy()].tolist()) for one in (rest, *held)]
+    parts_held, notes = held_out_groups(part, groups, ["test_data", "valid_data"][:parts], seed, kind)
+    found = [set(groups[one[0][:, 0].long().numpy()].tolist()) for one in parts_held.values()]
     assert sum(map(len, found)) == len(set.union(*found)) == count
-    assert sum(len(one[1]) for one in (rest, *held)) == 200
+    assert sum(len(one[1]) for one in parts_held.values()) == 200
     assert len(notes) == parts
 
 

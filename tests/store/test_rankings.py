@@ -13,10 +13,13 @@ from scipy import stats
 from sqlalchemy import Engine, insert, text
 
 from actsearch.schemas import Direction, SeedSpread
+from actsearch.schemas.metrics import RANGES
 from actsearch.store import ranking, runs
 from actsearch.store.leaderboard import GAINS, JOBS, jobs_of_pair
 from actsearch.store.models import JobRow, StudyRow, TrialRow
 from actsearch.study.ledger import PlannedArm
+from actsearch.tasks import tasks
+from actsearch.tasks.kinds import STANDARD
 
 _NAMES = ("relu", "elu", "selu", "tanh", "mish", "silu", "gelu")
 RELU, ELU, SELU, TANH, MISH, SILU, GELU = ({"network": {"family": name, "parameters": {}}} for name in _NAMES)
@@ -123,6 +126,16 @@ def test_intervals_end_where_the_metric_does(
     assert elu.interval is not None
     assert elu.interval.low == pytest.approx(max(wanted.low, low))
     assert elu.interval.high == pytest.approx(min(wanted.high, high))
+
+
+UNBOUNDED = {"loss", "psnr"}
+"""`loss` is whatever a task or its user minimises."""
+
+
+def test_every_metric_of_the_tasks_has_a_range_or_none_on_purpose() -> None:
+    declared = {name for task in tasks().values() for name in task.directions}
+    declared |= {name for standard in STANDARD.values() for name in standard.directions}
+    assert declared - UNBOUNDED == set(RANGES)
 
 
 def test_families_without_a_result_are_told_with_why(engine: Engine) -> None:

@@ -10,30 +10,34 @@ often as stated.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
+from actsearch.schemas import Interval, ToldDifference
+from actsearch.schemas.metrics import difference_within_range
+from actsearch.study.judging.statistics import Comparison
+
 _FAR = 1e3
 """Standard errors below what was seen beyond which nothing is looked for."""
 
 
-@dataclass(frozen=True)
-class Told:
-    """A mean difference, given that it was told.
+def told_difference(comparison: Comparison, p: float, level: float, metric: str) -> ToldDifference | None:
+    """What the difference that a comparison shows is worth; None where seeds failed: ranks decided, and not sizes.
 
     Args:
-        difference: the estimate, at least 0; of those that are told no more than half are too large.
-        interval: low and high, at least 0.
+        p, level: see `told`.
+        metric: whose range the interval is to keep to.
     """
+    if comparison.any_failed or comparison.difference is None or comparison.sd is None or not 0 < p < 1:
+        return None
+    estimate, low, high = told(abs(comparison.difference), comparison.sd, comparison.pairs, p, level)
+    low, high = difference_within_range(metric, estimate, low, high)
+    return ToldDifference(difference=estimate, interval=Interval(low=low, high=high))
 
-    difference: float
-    interval: tuple[float, float]
 
-
-def told(mean: float, sd: float, pairs: int, p: float, level: float) -> Told:
+def told(mean: float, sd: float, pairs: int, p: float, level: float) -> tuple[float, float, float]:
     """Estimate and interval of a mean difference whose t test had to give at most `p` for it to be told.
 
     That the difference is above 0 is what was shown, so neither goes below it; where the truth is not below 0, this
@@ -46,17 +50,20 @@ def told(mean: float, sd: float, pairs: int, p: float, level: float) -> Told:
         p: two-sided, in (0, 1).
         level: of the interval, in (0, 1).
 
+    Returns:
+        The estimate (no more than half of those that are told are too large) and the interval's ends.
+
     References:
         Fithian, Sun & Taylor, Optimal inference after model selection, 2014, https://arxiv.org/abs/1410.2597 (the
         selective t test); Zhong & Prentice, Bias-reduced estimators and confidence intervals for odds ratios in
         genome-wide association studies, Biostatistics 2008 (the same for a known variance).
     """
     if sd == 0:
-        return Told(mean, (mean, mean))
+        return mean, mean, mean
     critical = float(stats.t.isf(p / 2, pairs - 1))
     low, middle = (_where(share, mean, sd, pairs, critical) for share in ((1 - level) / 2, 0.5))
     high = mean + float(stats.t.ppf((1 + level) / 2, pairs - 1)) * sd / math.sqrt(pairs)
-    return Told(max(0.0, middle), (max(0.0, low), high))
+    return max(0.0, middle), max(0.0, low), high
 
 
 def _where(share: float, mean: float, sd: float, pairs: int, critical: float) -> float:

@@ -21,13 +21,12 @@ from actsearch.schemas import (
     Measure,
     ObjectiveInfo,
     Outcome,
-    ToldDifference,
     Trial,
     Verdict,
 )
 from actsearch.schemas.metrics import difference_within_range
 from actsearch.study.judging.looks import Look, is_hopeless, is_open, plan_looks
-from actsearch.study.judging.selective import told
+from actsearch.study.judging.selective import told_difference
 from actsearch.study.judging.spreads import spread
 from actsearch.study.judging.statistics import SLACK, Comparison, compare, decide, holm
 from actsearch.study.judging.words import Stopped, completion, in_words
@@ -282,7 +281,7 @@ def _difference(
     pair = contest.nearest if outcome is not Outcome.no_difference else contest.weakest
     found = pair.comparison
     unit = metric.removeprefix("validation_").removeprefix("test_")
-    worth = None if outcome is Outcome.no_difference else _worth(found, bar, level, unit)
+    worth = None if outcome is Outcome.no_difference else told_difference(found, bar, level, unit)
     return Difference(
         metric=metric,
         against=pair.against,
@@ -307,15 +306,6 @@ def _difference(
         outcome=outcome,
         words=in_words(found, outcome, unit, level, stopped=stopped, told=worth),
     )
-
-
-def _worth(found: Comparison, bar: float, level: float, metric: str) -> ToldDifference | None:
-    """Where seeds failed, ranks decided and not sizes: what is told says nothing of them."""
-    if found.any_failed or found.difference is None or found.sd is None or not 0 < bar < 1:
-        return None
-    worth = told(abs(found.difference), found.sd, found.pairs, bar, level)
-    low, high = difference_within_range(metric, worth.difference, *worth.interval)
-    return ToldDifference(difference=worth.difference, interval=Interval(low=low, high=high))
 
 
 def _seen(metric: str, found: Comparison) -> Interval | None:
