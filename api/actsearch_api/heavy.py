@@ -31,6 +31,9 @@ LONGEST = 120.0
 KEPT_BYTES = 64_000_000
 """Bytes of all answers that are kept."""
 
+_ENTRY = 1000
+"""Bytes that an answer takes besides its own, an absent one (a chart that a job has not) too."""
+
 log = structlog.get_logger()
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -133,7 +136,7 @@ async def _while_there(request: Request, work: Callable[[], Awaitable[T]]) -> T:
 
 
 def _size(kept: _Kept) -> int:
-    return len(kept.answer or b"")
+    return _ENTRY + len(kept.answer or b"")
 
 
 async def _heavy(request: Request) -> HeavyAnswers:

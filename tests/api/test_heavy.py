@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 import anyio
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, text
 from starlette.testclient import TestClient
 
 from actsearch.errors import StoreError
+from actsearch.schemas import Chart
 from actsearch_api.apart import Endless, Failed, run_apart
 from actsearch_api.heavy import HeavyAnswers
 
@@ -73,15 +74,18 @@ def test_an_answer_is_kept_until_the_job_changes(
 
 
 def test_what_is_kept_has_a_bound(http: TestClient, heavy: HeavyAnswers, computed: list[str], job: str) -> None:
-    bounded = HeavyAnswers(heavy.engine, heavy.slots, kept_bytes=1000)
+    bounded = HeavyAnswers(heavy.engine, heavy.slots, kept_bytes=3000)
     http.app.state.heavy = bounded  # type: ignore[attr-defined]
     report, importances = f"/v1/jobs/{job}/report", f"/v1/jobs/{job}/importances"
-    assert len(http.get(report).content) > 1000
+    assert len(http.get(report).content) > 3000
     http.get(report)
     assert computed == ["write_report"] * 2
     http.get(importances)
     http.get(importances)
     assert computed[2:] == ["write_importances"]
+    for chart in get_args(Chart):  # absent ones are few, too
+        assert http.get(report, params={"format": "svg", "chart": chart}).status_code in (200, 404)
+    assert len(bounded._kept) <= 2
 
 
 def work_pid(connection: Connection) -> bytes:
