@@ -85,7 +85,7 @@ def test_what_is_kept_has_a_bound(http: TestClient, heavy: HeavyAnswers, compute
     assert computed[2:] == ["write_importances"]
     for chart in get_args(Chart):  # absent ones are few, too
         assert http.get(report, params={"format": "svg", "chart": chart}).status_code in (200, 404)
-    assert len(bounded._kept) <= 2
+    assert len(bounded._kept) <= 3  # each counts as a thousand bytes
 
 
 def work_pid(connection: Connection) -> bytes:
