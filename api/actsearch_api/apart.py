@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import socket
+import struct
 import traceback
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection as Pipe
 from typing import Any, Concatenate, Literal, ParamSpec
 
 import anyio
 import structlog
 from anyio import to_thread
+from anyio.abc import SocketStream
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
@@ -25,8 +27,9 @@ from actsearch.store import create_store_engine
 log = structlog.get_logger()
 P = ParamSpec("P")
 Work = Callable[Concatenate[Connection, P], bytes | None]
-Outcome = tuple[Literal["answer"], bytes | None] | tuple[Literal["unreachable", "failed"], str]
+Outcome = Literal[b"answer", b"none", b"unreachable", b"failed"]
 
+_HEAD = struct.Struct("!16sQ")  # of what is sent: an outcome, and how many bytes follow
 _CONTEXT = multiprocessing.get_context("forkserver")
 
 
@@ -56,33 +59,44 @@ async def run_apart(url: str, seconds: float, work: Work[P], *arguments: P.args,
         StoreError: the database could not be reached.
         Failed: any other error, or the process died.
     """
-    receiver, sender = _CONTEXT.Pipe(duplex=False)
+    receiver, sender = socket.socketpair()
     process = _CONTEXT.Process(target=_work, args=(sender, url, work, arguments, options), daemon=True)
     try:
         await to_thread.run_sync(process.start)
         sender.close()  # so that the other side's end is the last one
         with anyio.fail_after(seconds):
-            await anyio.wait_readable(receiver)
-            outcome: Outcome = await to_thread.run_sync(receiver.recv)
+            sent = await _all_of(receiver)
     except TimeoutError:
         raise Endless(f"this takes more than {seconds:g} seconds to answer") from None
-    except EOFError:
-        raise Failed("the process ended without an answer; it may have been short of memory") from None
     finally:
         sender.close()
+        receiver.close()
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(_end, process)
-        receiver.close()
-    return _answer(outcome)
+    return _answer(sent)
 
 
-def _answer(outcome: Outcome) -> bytes | None:
-    if outcome[0] == "answer":
-        return outcome[1]
-    if outcome[0] == "unreachable":
-        log.error("database unreachable", error=outcome[1])
-        raise StoreError("the database cannot be reached; try again later")
-    raise Failed(outcome[1])
+async def _all_of(receiver: socket.socket) -> bytes:
+    """What the other side sends until it closes; not a pipe's `recv`, which fails where the loop made it not block."""
+    async with await SocketStream.from_socket(receiver) as stream:
+        return b"".join([part async for part in stream])
+
+
+def _answer(sent: bytes) -> bytes | None:
+    head, content = sent[: _HEAD.size], sent[_HEAD.size :]
+    outcome, size = _HEAD.unpack(head) if len(head) == _HEAD.size else (b"", 0)
+    if not outcome or len(content) != size:
+        raise Failed("the process ended before its answer did; it may have been short of memory")
+    match outcome.rstrip(b"\0"):
+        case b"answer":
+            return content
+        case b"none":
+            return None
+        case b"unreachable":
+            log.error("database unreachable", error=content.decode())
+            raise StoreError("the database cannot be reached; try again later")
+        case _:
+            raise Failed(content.decode())
 
 
 def _end(process: Any) -> None:
@@ -92,15 +106,17 @@ def _end(process: Any) -> None:
     process.close()
 
 
-def _work(sender: Pipe, url: str, work: Work[...], arguments: Sequence[Any], options: dict[str, Any]) -> None:
+def _work(sender: socket.socket, url: str, work: Work[...], arguments: Sequence[Any], options: dict[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the service ends this process
     outcome: Outcome
     try:
         engine = create_store_engine(url, pool_size=2, max_overflow=0)
         with engine.connect().execution_options(postgresql_readonly=True) as connection:
-            outcome = ("answer", work(connection, *arguments, **options))
+            answer = work(connection, *arguments, **options)
+        outcome, content = (b"none", b"") if answer is None else (b"answer", answer)
     except OperationalError as error:
-        outcome = ("unreachable", str(error.orig))
+        outcome, content = b"unreachable", str(error.orig).encode()
     except Exception:
-        outcome = ("failed", traceback.format_exc())
-    sender.send(outcome)
+        outcome, content = b"failed", traceback.format_exc().encode()
+    sender.sendall(_HEAD.pack(outcome, len(content)))
+    sender.sendall(content)

@@ -105,6 +105,11 @@ def work_wrong(_: Connection) -> None:
     raise ZeroDivisionError("one by zero")
 
 
+def work_large(_: Connection, megabytes: int) -> bytes:
+    """Answer with more than a pipe or a socket holds, written piece by piece."""
+    return b"x" * (megabytes << 20)
+
+
 def work_dies(_: Connection) -> None:
     """End as the kernel does it to who takes too much memory."""
     os.kill(os.getpid(), signal.SIGKILL)
@@ -120,6 +125,37 @@ def test_work_is_done_by_a_process_that_is_gone_afterwards(engine: Engine) -> No
     assert answer is not None
     assert int(answer) != os.getpid()
     assert not psutil.pid_exists(int(answer))
+
+
+@pytest.mark.parametrize("use_uvloop", [True, False])
+def test_an_answer_may_be_larger_than_what_lies_between(engine: Engine, use_uvloop: bool) -> None:
+    for _ in range(5):
+        answer = anyio.run(
+            run_apart, url_of(engine), ENOUGH, work_large, 32, backend_options={"use_uvloop": use_uvloop}
+        )  # fmt: skip
+        assert answer == b"x" * (32 << 20)
+
+
+@pytest.mark.parametrize("use_uvloop", [True, False])
+def test_work_that_ends_amid_its_answer_is_said_and_not_waited_for(engine: Engine, use_uvloop: bool) -> None:
+    async def ask(signal_number: int, seconds: float) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(interfere, signal_number)
+            with anyio.fail_after(ENOUGH):
+                await run_apart(url_of(engine), seconds, work_large, 500)
+            tasks.cancel_scope.cancel()
+
+    async def interfere(signal_number: int) -> None:
+        while not any(psutil.Process(pid).memory_full_info().uss > 500 << 20 for pid in apart()):  # the whole answer
+            await anyio.sleep(0.001)
+        await anyio.sleep(0.02)
+        for pid in apart():
+            os.kill(pid, signal_number)
+
+    for signal_number, seconds, error in ((signal.SIGKILL, ENOUGH, Failed), (signal.SIGSTOP, 3.0, Endless)):
+        with pytest.RaisesGroup(pytest.RaisesExc(error)):
+            anyio.run(ask, signal_number, seconds, backend_options={"use_uvloop": use_uvloop})
+    assert apart() == set()
 
 
 def test_what_goes_wrong_there_is_said_here(engine: Engine) -> None:
