@@ -22,6 +22,7 @@ from actsearch_api.heavy import HeavyAnswers
 from actsearch_api.jobs import routes as jobs
 from actsearch_api.jobs.importances import write_importances
 from actsearch_api.leaderboard import routes as leaderboard
+from actsearch_api.limits import WrongKeys
 from actsearch_api.login import routes as login
 from actsearch_api.origins import Cautious, KnownHosts, SameOrigin, host_name, is_loopback
 from actsearch_api.pareto import routes as pareto
@@ -59,6 +60,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     app = FastAPI(title="actsearch", version=__version__, description=_DESCRIPTION, docs_url=None, redoc_url=None)
     app.state.settings, app.state.engine, app.state.slots = settings, engine, Slots()
     app.state.reads = engine.execution_options(isolation_level="AUTOCOMMIT")
+    app.state.wrong_keys = WrongKeys()
     app.state.heavy, app.state.together = HeavyAnswers(engine, app.state.slots), Together[Content](app.state.slots)
     problems.install(app)
     app.add_exception_handler(Forbidden, lambda _, error: problems.problem(403, str(error)))

@@ -28,7 +28,7 @@ from actsearch.store.sessions import find_session
 from actsearch.store.sessions import is_well_formed as is_session
 from actsearch.store.tokens import is_well_formed as is_key
 from actsearch_api import cookies
-from actsearch_api.limits import RequestRates
+from actsearch_api.limits import RequestRates, WrongKeys
 from actsearch_api.pages import asks_for_a_page, login_page, path_of
 from actsearch_api.problems import problem, unavailable
 from actsearch_api.slots import Busy
@@ -46,6 +46,7 @@ _NO_KEY = (
 )
 BAD_KEY = "this API key is not valid here: it is mistyped, revoked or of another service"
 
+MANY_BAD_KEYS = "too many wrong keys from this address; try again later"
 
 _Find = Callable[[Connection, Sequence[bytes], str], Holder | None]
 
@@ -134,14 +135,24 @@ class KnownCallers:
             return None
         if wait := self.rates.wait_for(shown):
             return _too_often(wait)
+        wrong, address, is_new = self._wrong_keys, address_of(scope), not self.rates.has_let_in(shown)
+        if is_new and (wait := wrong.wait_for(address)):
+            return problem(429, MANY_BAD_KEYS, headers={"Retry-After": str(wait)})
         try:
             holder: Holder | None = await self.state.slots.run(lambda: self._look_up(find, shown))
         except (Busy, OperationalError, PoolTimeout) as error:
             return unavailable(error)
         if holder is None:
+            if is_new:
+                wrong.count(address)
             return None
         wait = self.rates.remember(shown, holder.name)
         return _too_often(wait) if wait else _allowed(holder, scope)
+
+    @property
+    def _wrong_keys(self) -> WrongKeys:
+        wrong: WrongKeys = self.state.wrong_keys
+        return wrong
 
     def _look_up(self, find: _Find, shown: str) -> Holder | None:
         with self.state.engine.begin() as connection:
@@ -174,6 +185,11 @@ def _for_the_caller(send: Send) -> Send:
         await send(message)
 
     return answer
+
+
+def address_of(scope: Scope) -> str:
+    """Where a request comes from; empty for a socket file."""
+    return scope["client"][0] if scope.get("client") else ""
 
 
 def _unknown(detail: str, why: str = "") -> Response:

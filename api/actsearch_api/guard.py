@@ -1,4 +1,8 @@
-"""What is turned away before a route sees it: bodies too large or of the wrong type."""
+"""What is turned away before a route sees it: bodies too large or of the wrong type.
+
+FastAPI's own `max_body_size` answers a large body in plain text, whatever the application makes of it, and looks at no
+type; errors here are problem details.
+"""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from actsearch.settings import Settings
 from actsearch.store.keys import create_key, revoke_key
 from actsearch.store.tokens import new_token
 from actsearch_api.app import create_app
-from actsearch_api.limits import RequestRates
+from actsearch_api.limits import RequestRates, WrongKeys
 
 SECRET = "s" * 32
 REQUEST = {"task": "digits", "budget": {"trials": 12}}
@@ -95,6 +95,49 @@ def test_refused_keys_and_wrong_ones_do_not_use_up_what_others_may(http: TestCli
     with engine.begin() as connection:
         revoke_key(connection, [SECRET.encode()], "ci")
     assert http.get("/v1/tasks", headers=headers).status_code == 401  # known to be of `ci`, and yet not let in
+
+
+def test_trying_many_keys_costs_no_query_and_locks_out_nobody_who_is_known(
+    http: TestClient, key: Key, engine: Engine, app: FastAPI
+) -> None:
+    known, others = key(), [key("another"), key("third")]
+    assert http.get("/v1/tasks", headers=known).status_code == 200
+    asked: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda _c, _cur, query, *_: asked.append(query))
+    answers = [http.get("/v1/tasks", headers={"Authorization": f"Bearer {new_token()}"}) for _ in range(130)]
+    assert [answer.status_code for answer in answers] == [401] * 100 + [429] * 30
+    assert "wrong keys" in answers[-1].json()["detail"]
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 10
+    first = len(asked)
+    assert http.get("/v1/tasks", headers=others[0]).status_code == 429  # it may be another guess
+    guess = http.post("/login", data={"key": new_token()})
+    assert (guess.status_code, "too many wrong keys" in guess.text) == (429, True)
+    assert asked[first:] == []
+    assert http.get("/v1/tasks", headers=known).status_code == 200
+    elsewhere = TestClient(app, "http://localhost", client=("10.0.0.2", 1))
+    assert elsewhere.get("/v1/tasks", headers=others[1]).status_code == 200
+
+
+def test_wrong_keys_at_the_login_page_and_wrong_sessions_count(http: TestClient) -> None:
+    for number in range(50):
+        assert http.post("/login", data={"key": new_token()}).status_code == 401
+        cookie = {"Cookie": f"actsearch-session={number:043}"}
+        assert http.get("/v1/tasks", headers=cookie).status_code == 401
+    assert http.post("/login", data={"key": new_token()}).status_code == 429
+
+
+def test_wrong_keys_are_forgotten_and_an_ipv6_client_has_one_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong, now = WrongKeys(), [1000.0]
+    monkeypatch.setattr("pyrate_limiter.clocks.MonotonicClock.now", lambda _: int(now[0] * 1000))
+    for number in range(100):
+        assert wrong.wait_for("2001:db8::1") == 0
+        wrong.count(f"2001:db8::{number:x}")
+    assert wrong.wait_for("2001:db8::abcd:1") == 10
+    assert wrong.wait_for("2001:db8:0:1::1") == wrong.wait_for("10.0.0.1") == wrong.wait_for("") == 0
+    now[0] += 8
+    assert wrong.wait_for("2001:db8::1") == 2
+    now[0] += 2.1
+    assert wrong.wait_for("2001:db8::1") == 0
 
 
 def test_the_local_user_asks_as_often_as_it_likes(engine: Engine) -> None:

@@ -15,7 +15,7 @@ from actsearch.store import sessions
 from actsearch.store.key_secrets import read_secrets
 from actsearch.store.keys import Holder
 from actsearch_api import cookies
-from actsearch_api.callers import BAD_KEY, CHALLENGE, Caller, asks_for_keys
+from actsearch_api.callers import BAD_KEY, CHALLENGE, MANY_BAD_KEYS, Caller, address_of, asks_for_keys
 from actsearch_api.pages import login_page, own_path
 from actsearch_api.slots import Slots
 
@@ -38,7 +38,9 @@ async def sign_in(request: Request) -> Response:
     given = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=10)
     key, onward = given.get("key", [""])[0].strip(), own_path(given.get("next", [""])[0])
     settings: Settings = request.app.state.settings
-    where = "" if request.client is None else request.client.host
+    where, wrong = address_of(request.scope), request.app.state.wrong_keys
+    if wait := wrong.wait_for(where):
+        return login_page(429, message=MANY_BAD_KEYS, onward=onward, headers={"Retry-After": str(wait)})
     before = cookies.session_of(request.scope)
 
     def begin(connection: Connection) -> tuple[str, Holder] | None:
@@ -50,6 +52,7 @@ async def sign_in(request: Request) -> Response:
 
     begun = await _in_transaction(request, begin)
     if begun is None:
+        wrong.count(where)
         needed = asks_for_keys(settings)
         return login_page(401, message=BAD_KEY, needed=needed, onward=onward, headers={"WWW-Authenticate": CHALLENGE})
     identity, holder = begun
