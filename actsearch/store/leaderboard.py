@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, text
+from cachetools import LRUCache
+from sqlalchemy import Connection, Engine, text
 
 from actsearch.schemas import ActivationSpec, Verdict
 from actsearch.schemas.rankings import SearchGain, VerdictOfJob
@@ -14,11 +17,14 @@ from actsearch.schemas.rankings import SearchGain, VerdictOfJob
 LATEST = 200
 """Jobs that count: the latest of the pair."""
 
-JOBS = """
-    SELECT id, verdict FROM jobs
+_LATEST = """FROM jobs
     WHERE architecture = :architecture AND task = :task AND state = 'completed'
     ORDER BY created_at DESC, id DESC LIMIT :limit
 """
+JOBS = f"SELECT id, verdict {_LATEST}"
+
+# Jobs that are over do not change: what these say changes when others are the latest.
+WHICH = f"SELECT md5(string_agg(concat(id, ' ', finished_at), ',')) FROM (SELECT id, finished_at {_LATEST}) latest"  # noqa: S608 - a constant of ours
 
 # Each family's best over the baseline's best, where it does not compute the baseline, over jobs.
 GAINS = """
@@ -39,11 +45,19 @@ GAINS = """
 
 @dataclass(frozen=True)
 class JobsOfPair:
-    """The latest completed jobs of a pair: how many, their verdicts, and what their searches gained."""
+    """The latest completed jobs of a pair: how many, their verdicts, and what their searches gained.
+
+    Shared by all who ask for it, and not to be changed by them.
+    """
 
     count: int
     verdicts: list[VerdictOfJob]
     searches: list[SearchGain]
+
+
+_KEPT = 50
+_kept: WeakKeyDictionary[Engine, LRUCache[tuple[str, str, int, str | None], JobsOfPair]] = WeakKeyDictionary()
+_keeping = Lock()
 
 
 def jobs_of_pair(connection: Connection, architecture: str, task: str, limit: int) -> JobsOfPair:
@@ -53,10 +67,18 @@ def jobs_of_pair(connection: Connection, architecture: str, task: str, limit: in
         limit: families wanted that no verdict speaks of, the best ones.
     """
     values = {"architecture": architecture, "task": task, "limit": LATEST}
+    which = (architecture, task, limit, connection.execute(text(WHICH), values).scalar_one())
+    with _keeping:
+        kept = _kept.setdefault(connection.engine, LRUCache(_KEPT))
+        if which in kept:
+            return kept[which]
     jobs = connection.execute(text(JOBS), values).all()
     verdicts = [VerdictOfJob(job_id=job.id, verdict=Verdict.model_validate(job.verdict)) for job in jobs if job.verdict]
     spoken_of = sum(len(one.verdict.finalists) for one in verdicts)
-    return JobsOfPair(len(jobs), verdicts, _of_searches(connection, [job.id for job in jobs], limit + spoken_of))
+    found = JobsOfPair(len(jobs), verdicts, _of_searches(connection, [job.id for job in jobs], limit + spoken_of))
+    with _keeping:
+        kept[which] = found
+    return found
 
 
 def _of_searches(connection: Connection, jobs: Sequence[UUID], limit: int) -> list[SearchGain]:

@@ -10,12 +10,12 @@ from uuid import UUID
 import numpy as np
 import pytest
 from scipy import stats
-from sqlalchemy import Engine, insert, text
+from sqlalchemy import Engine, event, insert, text
 
 from actsearch.schemas import Direction, SeedSpread
 from actsearch.schemas.metrics import RANGES
 from actsearch.store import ranking, runs
-from actsearch.store.leaderboard import GAINS, JOBS, jobs_of_pair
+from actsearch.store.leaderboard import GAINS, JOBS, WHICH, jobs_of_pair
 from actsearch.store.models import JobRow, StudyRow, TrialRow
 from actsearch.study.ledger import PlannedArm
 from actsearch.tasks import tasks
@@ -258,6 +258,27 @@ def test_the_leaderboard_is_made_of_the_completed_jobs_of_the_pair(engine: Engin
     assert (nothing.count, nothing.verdicts, nothing.searches) == (0, [], [])
 
 
+def test_the_leaderboard_is_read_again_when_a_job_has_ended(engine: Engine) -> None:
+    make_job(engine, [(RELU, 0.70), (ELU, 0.72)])
+    under_way = make_job(engine, [(RELU, 0.70), (SELU, 0.99)], state="running")
+    asked: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda _c, _cur, query, *_: asked.append(query))
+
+    def families() -> set[str]:
+        with engine.connect() as connection:
+            return {one.family for one in jobs_of_pair(connection, "mlp", "digits", 10).searches}
+
+    assert [families(), families()] == [{"elu"}] * 2
+    assert len(asked) == 3 + 1
+    with engine.begin() as connection:
+        done = "UPDATE jobs SET state = 'completed', finished_at = now() WHERE id = :id"
+        connection.execute(text(done), {"id": under_way})
+    assert families() == {"elu", "selu"}
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE jobs SET state = 'running' WHERE id = :id"), {"id": under_way})
+    assert families() == {"elu"}
+
+
 def test_the_leaderboard_reads_by_index(engine: Engine) -> None:
     for _ in range(3):
         make_job(engine, [(RELU, 0.7), (ELU, 0.8)])
@@ -267,8 +288,8 @@ def test_the_leaderboard_reads_by_index(engine: Engine) -> None:
         jobs = [row.id for row in connection.execute(text(JOBS), values)]
         plans = [
             "\n".join(connection.execute(text(f"EXPLAIN {query}"), bound).scalars())
-            for query, bound in ((JOBS, values), (GAINS, {"jobs": jobs, "limit": 10}))
+            for query, bound in ((JOBS, values), (WHICH, values), (GAINS, {"jobs": jobs, "limit": 10}))
         ]
-    assert "ix_jobs_architecture_task" in plans[0]
-    assert "pk_family_tallies" in plans[1]
+    assert all("ix_jobs_architecture_task" in plan for plan in plans[:2])
+    assert "pk_family_tallies" in plans[2]
     assert all("Seq Scan" not in plan for plan in plans)
