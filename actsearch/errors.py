@@ -73,9 +73,10 @@ class NotFound(ActsearchError):
 class IllegalTransition(ActsearchError):
     """A job cannot go from its present state to the one asked for."""
 
-    def __init__(self, current: str, wanted: str) -> None:
+    def __init__(self, current: str, wanted: str, possible: Sequence[str] = ()) -> None:
         self.current, self.wanted = current, wanted
-        super().__init__(f"a job that is {current} cannot become {wanted}")
+        instead = f"; what it can become is {', '.join(possible)}" if possible else ""
+        super().__init__(f"a job that is {current} cannot become {wanted}{instead}")
 
 
 class TrainingError(ActsearchError):

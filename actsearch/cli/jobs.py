@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -17,7 +17,7 @@ from actsearch.cli.output import console, print_json, say
 from actsearch.cli.verdicts import verdict_view
 from actsearch.client import Client, JobHandle
 from actsearch.client.display import progress_display, short_id
-from actsearch.client.shorthand import to_document
+from actsearch.client.shorthand import Changes, to_document
 from actsearch.client.waiting import follow
 from actsearch.errors import NotFound
 from actsearch.schemas import Job, JobState, Trial
@@ -125,12 +125,52 @@ def show(
 def cancel(job: JobId, as_json: AsJson = False, url: Url = None) -> None:
     """Cancel a job; its running trials end at their next rung."""
     with Client(url) as client:
-        cancelled = find_job(client, job).cancel()
+        _say_changed(find_job(client, job).cancel(), as_json=as_json)
+
+
+def pause(job: JobId, as_json: AsJson = False, url: Url = None) -> None:
+    """Pause a job: nothing is begun any more until it is resumed."""
+    with Client(url) as client:
+        _say_changed(find_job(client, job).pause(), as_json=as_json)
+
+
+def resume(job: JobId, as_json: AsJson = False, url: Url = None) -> None:
+    """Let a paused job go on."""
+    with Client(url) as client:
+        _say_changed(find_job(client, job).resume(), as_json=as_json)
+
+
+def change(
+    *,
+    job: JobId,
+    trials: Annotated[int | None, typer.Option(help="Trials in all; a completed job with more goes on.")] = None,
+    add_trials: Annotated[int | None, typer.Option(help="So many trials more.", min=1)] = None,
+    priority: Annotated[int | None, typer.Option(help="Jobs of higher priority run first.")] = None,
+    parallelism: Annotated[int | None, typer.Option(help="Most devices that may work on it at once.")] = None,
+    name: Annotated[str | None, typer.Option(help="A name to find it by.")] = None,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
+    """Change a job: more trials for a search that is over, another priority, parallelism or name."""
+    if trials is not None and add_trials is not None:
+        raise typer.BadParameter("give --trials or --add-trials, not both")
+    given = {"trials": trials, "priority": priority, "parallelism": parallelism, "name": name}
+    changes = {option: value for option, value in given.items() if value is not None}
+    if not changes and add_trials is None:
+        raise typer.BadParameter("say what to change: --trials, --add-trials, --priority, --parallelism or --name")
+    with Client(url) as client:
+        found = find_job(client, job)
+        if add_trials is not None:
+            changes["trials"] = found.progress.budget + add_trials
+        _say_changed(found.change(**cast("Changes", changes)), as_json=as_json)
+
+
+def _say_changed(job: Job, *, as_json: bool) -> None:
     if as_json:
-        print_json(cancelled)
+        print_json(job)
     else:
-        progress = cancelled.progress
-        typer.echo(f"{cancelled.id} {cancelled.state}, {progress.finished} of {progress.budget} trials finished")
+        progress = job.progress
+        typer.echo(f"{job.id} {job.state}, {progress.finished} of {progress.budget} trials finished")
 
 
 def _request(file: Path | None, options: dict[str, Any]) -> dict[str, Any]:

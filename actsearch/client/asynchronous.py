@@ -16,7 +16,7 @@ from actsearch.client.exchange import Flow, Pause, Reply, Result, Send, exchange
 from actsearch.client.frames import trial_frame
 from actsearch.client.job import SeenJob, best_of, verdict_of
 from actsearch.client.service import http_options, service_at
-from actsearch.client.shorthand import Shorthand, to_document
+from actsearch.client.shorthand import Changes, Shorthand, changes_document, to_document
 from actsearch.client.waiting import follow
 from actsearch.schemas import (
     ActivationInfo,
@@ -260,6 +260,43 @@ class AsyncJobHandle(SeenJob):
         """
         self.snapshot = await self._client.ask(calls.cancel_job(self.id))
         return self.snapshot
+
+    async def pause(self) -> Job:
+        """Begin nothing more; what trains goes back to the budget at its next rung.
+
+        Raises:
+            ConflictError: it is over, or paused already.
+        """
+        self.snapshot = await self._client.ask(calls.pause_job(self.id))
+        return self.snapshot
+
+    async def resume(self) -> Job:
+        """Go on where `pause` stopped the job.
+
+        Raises:
+            ConflictError: it is not paused.
+        """
+        self.snapshot = await self._client.ask(calls.resume_job(self.id))
+        return self.snapshot
+
+    async def change(self, **changes: Unpack[Changes]) -> Job:
+        """Change name, priority, parallelism or the number of trials; what is not given stays as it is.
+
+        Raises:
+            ConflictError: its state does not allow it.
+            InvalidRequestError: fewer trials than were begun, or a search that another limit has ended.
+        """
+        self.snapshot = await self._client.ask(calls.change_job(self.id, changes_document(changes)))
+        return self.snapshot
+
+    async def extend(self, trials: int) -> Job:
+        """Let the search go on, from what it knows, for so many trials more; a verdict is then given anew.
+
+        Raises:
+            ConflictError, InvalidRequestError: see `change`.
+        """
+        job = await self.refresh()
+        return await self.change(trials=job.progress.budget + trials)
 
     def trials(
         self, *, state: str | None = None, family: str | None = None, sort: Sort = "number"

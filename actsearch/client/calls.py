@@ -49,7 +49,7 @@ class Call(Generic[Answer]):
         keyed: whether the server knows a repetition by its key, and answers as it did first.
     """
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "PATCH"]
     path: str
     answer: type[Answer]
     query: Mapping[str, Any] = field(default_factory=dict)
@@ -83,6 +83,21 @@ def list_jobs(
 def cancel_job(job_id: UUID) -> Call[Job]:
     """Stop a job for good."""
     return Call("POST", f"/v1/jobs/{job_id}/cancel", Job)
+
+
+def pause_job(job_id: UUID) -> Call[Job]:
+    """Begin nothing of a job any more, until it is resumed."""
+    return Call("POST", f"/v1/jobs/{job_id}/pause", Job)
+
+
+def resume_job(job_id: UUID) -> Call[Job]:
+    """Let a paused job go on."""
+    return Call("POST", f"/v1/jobs/{job_id}/resume", Job)
+
+
+def change_job(job_id: UUID, changes: Mapping[str, Any]) -> Call[Job]:
+    """Change what a job is from now on (`JobChange`)."""
+    return Call("PATCH", f"/v1/jobs/{job_id}", Job, body=changes)
 
 
 def list_trials(

@@ -65,6 +65,15 @@ class Shorthand(TypedDict, total=False):
     learning_rate: float | tuple[float, float] | Range | Choices
 
 
+class Changes(TypedDict, total=False):
+    """What `change` takes as keywords: the fields of `JobChange`, and `trials` for those of its budget."""
+
+    name: str | None
+    priority: int
+    parallelism: int | None
+    trials: int
+
+
 _PLACES = {
     "families": ("space", "families"),
     "placement": ("space", "placement"),
@@ -112,3 +121,11 @@ def _put(document: Document, group: str, field: str, value: Any) -> None:
 def _group(document: Document, name: str) -> Document:
     group = document.get(name)
     return group if isinstance(group, dict) else {}
+
+
+def changes_document(changes: Changes) -> Document:
+    """The document of `PATCH /v1/jobs/{id}`."""
+    document: Document = {**changes}
+    if "trials" in document:
+        document["budget"] = {"trials": document.pop("trials")}
+    return document

@@ -85,7 +85,7 @@ class MemoryLedger:
         with quiet_optuna():
             self._study = self.storage.create_new_study(directions, self.study_name)
         self._prepared, self._on_finish, self._began = prepared, on_finish, time.monotonic()
-        self._budget = prepared.request.budget.trials
+        self._asked = self._budget = prepared.request.budget.trials
         self.state = JobState.running
         self.stopped_by: StopRule | None = None
         self.reason: str | None = None
@@ -168,7 +168,7 @@ class MemoryLedger:
         """See `Ledger`."""
         states = [run.state for run in self.trials]
         open_ = sum(state in _OPEN for state in states)
-        return Remaining(open_, states.count("complete"), self._budget - len(states), self.state)
+        return Remaining(open_, states.count("complete"), self._budget - len(states), self._asked, self.state)
 
     def _tally(self) -> Tally:
         seconds = [run.end.metrics.get("seconds", 0.0) for run in self._ended if run.end is not None]

@@ -23,6 +23,7 @@ from actsearch.schemas.catalogue import (
     TaskInfo,
     WorkerInfo,
 )
+from actsearch.schemas.changes import BudgetChange, JobChange
 from actsearch.schemas.jobs import BestTrial, Job, JobField, JobSummary, Progress
 from actsearch.schemas.json_schema import json_schema
 from actsearch.schemas.keys import KeyInfo, KeyScope
@@ -108,6 +109,7 @@ __all__ = [
     "Arm",
     "BestTrial",
     "Budget",
+    "BudgetChange",
     "Chart",
     "Choices",
     "Confirmation",
@@ -132,6 +134,7 @@ __all__ = [
     "Interval",
     "Item",
     "Job",
+    "JobChange",
     "JobField",
     "JobRequest",
     "JobState",

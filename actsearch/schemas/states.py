@@ -25,12 +25,13 @@ JOB_TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
     ),
     JobState.paused: frozenset({JobState.queued, JobState.cancelled}),
     JobState.confirming: frozenset({JobState.paused, JobState.completed, JobState.failed, JobState.cancelled}),
-    JobState.completed: frozenset(),
+    JobState.completed: frozenset({JobState.queued}),  # more trials are asked for
     JobState.failed: frozenset(),
     JobState.cancelled: frozenset(),
 }
 ACTIVE_STATES = (JobState.queued, JobState.running, JobState.confirming)
-FINAL_STATES = tuple(state for state, following in JOB_TRANSITIONS.items() if not following)
+FINAL_STATES = (JobState.completed, JobState.failed, JobState.cancelled)
+"""Nothing happens to such a job by itself any more."""
 
 
 class TrialState(StrEnum):

@@ -69,8 +69,8 @@ _DISMISS = f"""
 """  # noqa: S608 - a constant of ours
 
 
-def mend(connection: Connection) -> Mapping[UUID, int]:
-    """Give every active job the runner tasks it lacks and take from it those it has too many of.
+def mend(connection: Connection, job_id: UUID | None = None) -> Mapping[UUID, int]:
+    """Give every active job (or one of them) the runner tasks it lacks and take from it those it has too many of.
 
     A job whose row is locked is left for the next time: whoever has the lock may be changing the number.
 
@@ -78,14 +78,14 @@ def mend(connection: Connection) -> Mapping[UUID, int]:
         By job, how many were added (negative: removed).
     """
     changed = {}
-    for job_id in [one.job_id for one in attendance(connection)]:
-        if connection.execute(text(_LOCK), {"job": job_id}).first() is None:
+    for one in [one.job_id for one in attendance(connection, job_id)]:
+        if connection.execute(text(_LOCK), {"job": one}).first() is None:
             continue
-        for now in attendance(connection, job_id):
+        for now in attendance(connection, one):
             if now.missing > 0:
-                defer_runners(connection, job_id, now.missing, now.priority)
-                changed[job_id] = now.missing
+                defer_runners(connection, one, now.missing, now.priority)
+                changed[one] = now.missing
             else:
-                gone = connection.execute(text(_DISMISS), {"job": str(job_id), "count": now.surplus}).rowcount
-                changed[job_id] = -gone
+                gone = connection.execute(text(_DISMISS), {"job": str(one), "count": now.surplus}).rowcount
+                changed[one] = -gone
     return changed

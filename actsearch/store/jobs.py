@@ -32,6 +32,7 @@ from actsearch.schemas import (
     Verdict,
 )
 from actsearch.store import runs
+from actsearch.store.attendance import mend
 from actsearch.store.cursors import Keyset
 from actsearch.store.encoding import encode
 from actsearch.store.models import EventRow, JobRow, StudyRow, TrialRow
@@ -166,7 +167,7 @@ def transition(
     """
     current = lock(connection, job_id)
     if wanted not in JOB_TRANSITIONS[current]:
-        raise IllegalTransition(current, wanted)
+        raise IllegalTransition(current, wanted, sorted(JOB_TRANSITIONS[current]))
     values = {"job": job_id, "state": wanted, "reason": reason, "final": wanted in FINAL_STATES}
     connection.execute(text(_TRANSITION), values)
     _record(connection, job_id, wanted, reason, by)
@@ -181,6 +182,29 @@ def cancel(connection: Connection, job_id: UUID, by: str | None = None) -> None:
         NotFound, IllegalTransition: see `transition`.
     """
     transition(connection, job_id, JobState.cancelled, "cancelled on request", by)
+
+
+def pause(connection: Connection, job_id: UUID, by: str | None = None) -> None:
+    """Pause a job: nothing is begun any more; what trains goes back to the budget at its next rung.
+
+    Raises:
+        NotFound, IllegalTransition: see `transition`.
+    """
+    transition(connection, job_id, JobState.paused, None, by)
+
+
+def resume(connection: Connection, job_id: UUID, by: str | None = None) -> None:
+    """Let a paused job go on where it stopped: what is finished stays, confirmation too.
+
+    Raises:
+        NotFound: no such job.
+        IllegalTransition: it is not paused.
+    """
+    state = lock(connection, job_id)
+    if state != JobState.paused:
+        raise IllegalTransition(state, "resumed")
+    transition(connection, job_id, JobState.queued, None, by)
+    mend(connection, job_id)
 
 
 def set_verdict(connection: Connection, job_id: UUID, verdict: Mapping[str, Any]) -> None:

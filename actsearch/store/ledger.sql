@@ -158,7 +158,7 @@ FROM jobs j WHERE j.study_id = r.study_id AND j.state IN ('cancelled', 'failed')
 -- name: remaining
 SELECT (SELECT count(*) FROM trials t WHERE t.study_id = j.study_id AND t.state IN ('running', 'waiting')) AS open,
        coalesce((SELECT k.complete FROM tallies k WHERE k.study_id = j.study_id), 0) AS complete,
-       j.budget_trials - s.next_number AS unclaimed, j.state
+       j.budget_trials - s.next_number AS unclaimed, CAST(j.request #>> '{budget,trials}' AS int) AS asked, j.state
 FROM jobs j JOIN studies s ON s.id = j.study_id WHERE j.id = :job
 
 -- name: tally

@@ -131,7 +131,7 @@ def _reached(connection: Connection, job_id: UUID, budget: Budget, direction: Di
 def remaining(connection: Connection, job_id: UUID) -> Remaining:
     """What is left of a job's budget."""
     row = connection.execute(statement("remaining"), {"job": job_id}).one()
-    return Remaining(row.open, row.complete, row.unclaimed, JobState(row.state))
+    return Remaining(row.open, row.complete, row.unclaimed, row.asked, JobState(row.state))
 
 
 # --- the confirmation -----------------------------------------------------------------------------

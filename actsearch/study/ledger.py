@@ -110,11 +110,16 @@ class Finish:
 
 @dataclass(frozen=True)
 class Remaining:
-    """What is left of a search: `open` trials are claimed or wait, `unclaimed` were never begun."""
+    """What is left of a search: `open` trials are claimed or wait, `unclaimed` were never begun.
+
+    Args:
+        asked: trials that the request asks for by now.
+    """
 
     open: int
     complete: int
     unclaimed: int
+    asked: int
     state: JobState
 
 

@@ -102,6 +102,21 @@ def test_last_of_none(terminal: Terminal) -> None:
     assert terminal.json("jobs") == []
 
 
+def test_a_job_is_paused_resumed_and_changed(terminal: Terminal) -> None:
+    terminal.run("submit", *OPTIONS)
+    assert "paused" in terminal.run("pause", "last").stdout
+    refused = terminal.run("pause", "last", code=1).stderr
+    assert "a job that is paused cannot become paused; what it can become is cancelled, queued" in refused
+    assert "queued" in terminal.run("resume", "last").stdout
+    assert "cannot become resumed" in terminal.run("resume", "last", code=1).stderr
+    changed = terminal.json("change", "last", "--add-trials", "6", "--priority", "3", "--name", "longer")
+    assert (changed["progress"]["budget"], changed["request"]["priority"], changed["name"]) == (10, 3, "longer")
+    assert "0 of 7 trials" in terminal.run("change", "last", "--trials", "7").stdout
+    assert "longer" in terminal.run("jobs").stdout
+    assert "say what to change" in terminal.run("change", "last", code=2).stderr
+    assert "not both" in terminal.run("change", "last", "--trials", "7", "--add-trials", "1", code=2).stderr
+
+
 def test_cancel_and_watch_tell_by_exit_code(terminal: Terminal) -> None:
     terminal.run("submit", *OPTIONS)
     assert "cancelled" in terminal.run("cancel", "last").stdout

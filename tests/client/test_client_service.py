@@ -131,6 +131,22 @@ def test_what_is_not_there(client: Any) -> None:
         client.trial(uuid4())
 
 
+def test_jobs_are_steered(client: Any) -> None:
+    job = client.submit(task="digits", trials=4)
+    assert job.pause().state == job.state == "paused"
+    with pytest.raises(ConflictError, match="what it can become is cancelled, queued"):
+        job.pause()
+    assert job.resume().state == "queued"
+    assert job.extend(3).progress.budget == 7
+    changed = job.change(name="mine", priority=2, trials=5)
+    assert (changed.name, changed.request.priority, changed.progress.budget) == ("mine", 2, 5)
+    assert job.change(name=None).name is None
+    with pytest.raises(InvalidRequestError, match="at least one of name, priority"):
+        job.change()
+    with pytest.raises(InvalidRequestError, match=r"budget\.trials"):
+        job.change(trials=0)
+
+
 def test_cancelling_twice_is_a_conflict(client: Any) -> None:
     job = client.submit(**SMALL)
     assert job.cancel().state == job.state == "cancelled"

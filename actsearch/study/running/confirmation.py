@@ -40,6 +40,8 @@ def _end_search(search: Search) -> None:
     left, wanted = search.ledger.remaining(), search.request.confirmation_wanted
     if left.state != JobState.running or left.open or left.unclaimed > 0:
         return
+    if left.asked != search.request.budget.trials:  # changed since this runner began; the next one knows
+        return
     if not left.complete:
         search.ledger.close(JobState.failed, "no trial completed; see the trials' failures")
     elif wanted is None:

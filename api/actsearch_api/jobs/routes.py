@@ -10,12 +10,14 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from actsearch.schemas import (
+    FINAL_STATES,
     PRINTABLE,
     ActivationRanking,
     Evaluation,
     FamilyRanking,
     Importances,
     Job,
+    JobChange,
     JobField,
     JobRequest,
     JobState,
@@ -26,7 +28,7 @@ from actsearch.schemas import (
     TrialRanking,
     TrialState,
 )
-from actsearch.store import evaluations, jobs, quotas, ranking, submissions, trials
+from actsearch.store import changes, evaluations, jobs, quotas, ranking, submissions, trials
 from actsearch.study import prepare
 from actsearch.study.judging.importances import Evaluator
 from actsearch_api.callers import Asking
@@ -160,6 +162,45 @@ def cancel(job_id: JobId, connection: Connection, settings: ServiceSettings, cal
     """Cancel a job: what waits ends now, what trains ends at its next rung."""
     caller.require_change(jobs.get_owner(connection, job_id))
     jobs.cancel(connection, job_id, by=caller.name)
+    return jobs.get_job(connection, job_id, settings.stall_timeout)
+
+
+@router.post("/{job_id}/pause", responses=documented(404, 409, 422, 503))
+@in_transaction
+def pause(job_id: JobId, connection: Connection, settings: ServiceSettings, caller: Asking) -> Job:
+    """Pause a job: nothing is begun any more; what trains goes back to the budget at its next rung."""
+    caller.require_change(jobs.get_owner(connection, job_id))
+    jobs.pause(connection, job_id, by=caller.name)
+    return jobs.get_job(connection, job_id, settings.stall_timeout)
+
+
+@router.post("/{job_id}/resume", responses=documented(404, 409, 422, 503))
+@in_transaction
+def resume(job_id: JobId, connection: Connection, settings: ServiceSettings, caller: Asking) -> Job:
+    """Let a paused job go on where it stopped."""
+    caller.require_change(jobs.get_owner(connection, job_id))
+    jobs.resume(connection, job_id, by=caller.name)
+    return jobs.get_job(connection, job_id, settings.stall_timeout)
+
+
+@router.patch("/{job_id}", responses=documented(400, 404, 409, 413, 415, 422, 429, 503))
+@in_transaction
+def change(
+    *, job_id: JobId, wanted: JobChange, connection: Connection, settings: ServiceSettings, caller: Asking
+) -> Job:
+    """Change a job's name, priority, parallelism or number of trials; what is left out stays as it is.
+
+    A completed job that gets more trials searches on from what it knows and gives its verdict anew.
+    """
+    owner = jobs.get_owner(connection, job_id)
+    caller.require_change(owner)
+    state, before = jobs.get_request(connection, job_id)
+    after = wanted.applied_to(before)
+    if after.budget != before.budget:
+        prepare(after)
+        if state in FINAL_STATES:
+            quotas.require_room(connection, owner, settings.open_jobs)
+    changes.change(connection, job_id, after, by=caller.name)
     return jobs.get_job(connection, job_id, settings.stall_timeout)
 
 
