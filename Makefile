@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+CPU_WHEELS := https://download.pytorch.org/whl/cpu
 SOURCES := actsearch api workers migrations tests docs scripts $(wildcard benchmarks examples)
 
 .DEFAULT_GOAL := help
@@ -18,12 +19,22 @@ $(RUN):
 	@test -n "$(PYTHON)" || { echo "actsearch needs Python >= 3.11; set PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
+# Says every 8 s that it is still at it. Without an NVIDIA driver PyTorch's own index is asked first, for a build without
+# gigabytes of CUDA: one attempt of 5 s, then the ordinary index.
+define install
+	@echo "installing $(1) into $(VENV) ..."; \
+	( while sleep 8 >/dev/null 2>&1; do echo "  still installing"; done ) & ticking=$$!; trap "kill $$ticking 2>/dev/null" EXIT INT TERM; \
+	[ "$$(uname)" != Linux ] || command -v nvidia-smi >/dev/null || [ -e /dev/nvidia0 ] || $(RUN) -c 'import torch' 2>/dev/null || \
+		$(PIP) --index-url $(CPU_WHEELS) --retries 0 --timeout 5 torch 2>/dev/null || echo "  PyTorch's CPU builds are out of reach; the ordinary index it is"; \
+	$(PIP) -e '.[$(1)]'
+endef
+
 $(VENV)/.all: pyproject.toml constraints.txt | $(RUN)
-	$(PIP) -e '.[all]'
+	$(call install,all)
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(RUN)
-	$(PIP) -e '.[dev]'
+	$(call install,dev)
 	@touch $@ $(VENV)/.all
 
 demo: $(VENV)/.all  ## run a real search through the whole system and show the ranking

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -45,6 +45,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Find the right activation function for a network, and prove it.",
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Uses the service at ACTSEARCH_URL. Exit codes: 0 success, 1 failure, 2 usage error.",
 )
 
@@ -52,6 +53,21 @@ app = typer.Typer(
 def version() -> None:
     """Print the version."""
     typer.echo(f"actsearch {__version__} (Python {platform.python_version()})")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What stands before a command."""
 
 
 _SERVICE = "The service"

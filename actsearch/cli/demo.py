@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,7 +97,7 @@ def _search(client: Client, stack: Stack) -> None:
     if wrong:
         raise DemoFailed("\n".join(["the demo did not show what it should:", *(f"  {text}" for text in wrong)]))
     trials = sum(job.progress.finished for job in jobs)
-    typer.echo(f"\n{trials} trials over {len(families)} families of activations")
+    typer.echo(f"\n{trials} trials over {len(families)} families of activations\n\n{next_steps(program())}")
 
 
 def _show(job: JobHandle, url: str) -> None:
@@ -108,6 +110,24 @@ def _show(job: JobHandle, url: str) -> None:
     if job.snapshot.verdict is not None:
         console().print(verdict_view(job.snapshot.verdict))
     typer.echo(f"all trials: {url}{job.snapshot.dashboard}")
+
+
+def program() -> str:
+    """How to call this program from here: by name where the shell finds this very one, else by its path."""
+    own = Path(sys.executable).with_name("actsearch")
+    found = shutil.which("actsearch")
+    if found is not None and Path(found).resolve() == own.resolve():
+        return "actsearch"
+    near = os.path.relpath(own)
+    return str(own) if near.startswith("..") else near
+
+
+def next_steps(name: str) -> str:
+    """What to try after the demo."""
+    return f"""next, a service that stays, and in a second terminal a search of yours and its report:
+  {name} up
+  {name} submit --task wine --families relu,gelu,tanh,elu --trials 40 --watch
+  {name} report last -o report.html"""
 
 
 def shortcomings(jobs: Sequence[Job], families: set[str]) -> list[str]:

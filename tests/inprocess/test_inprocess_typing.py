@@ -14,7 +14,6 @@ import actsearch
 from actsearch import errors
 
 ROOT = Path(__file__).parents[2]
-GIVEN = "from torch import Tensor\nx_train: Tensor\ny_train: Tensor\nx_valid: Tensor\ny_valid: Tensor\n"
 
 
 def headline() -> str:
@@ -25,9 +24,15 @@ def headline() -> str:
 @pytest.mark.timeout(600)
 def test_the_headline_call_passes_mypy_strict(tmp_path: Path) -> None:
     right, wrong = tmp_path / "right.py", tmp_path / "wrong.py"
-    right.write_text(GIVEN + headline())
-    wrong.write_text(GIVEN + headline().replace("trials=40", 'trials="forty"') + "\nfound.no_such_thing\n")
-    options = ["--strict", "--follow-imports=silent", f"--cache-dir={ROOT / '.mypy_cache'}", "--config-file="]
+    right.write_text(headline())
+    wrong.write_text(headline().replace("trials=40", 'trials="forty"') + "\nfound.no_such_thing\n")
+    options = [
+        "--strict",
+        "--ignore-missing-imports",
+        "--follow-imports=silent",
+        f"--cache-dir={ROOT / '.mypy_cache'}",
+        "--config-file=",
+    ]
     command = [sys.executable, "-m", "mypy", *options, str(right), str(wrong)]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
     found = [line for line in told.splitlines() if ": error:" in line]
