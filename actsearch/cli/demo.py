@@ -114,7 +114,7 @@ def _show(job: JobHandle, url: str) -> None:
 
 def program() -> str:
     """How to call this program from here: by name where the shell finds this very one, else by its path."""
-    own = Path(sys.executable).with_name("actsearch")
+    own = Path(sys.executable).parent.resolve() / "actsearch"
     found = shutil.which("actsearch")
     if found is not None and Path(found).resolve() == own.resolve():
         return "actsearch"

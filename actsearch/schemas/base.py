@@ -11,8 +11,9 @@ Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 Scalar = bool | Whole | Number | str
 TaskValue = Scalar | list[str]
 """What a parameter of a task may be: lists name columns, words."""
-PRINTABLE = r"^[^\x00-\x1f]*$"
-"""Labels are shown in terminals and stored in PostgreSQL: neither takes control characters."""
+PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]*$"
+"""Labels are shown in terminals and pages and stored in PostgreSQL: no control characters, and nothing that breaks a
+line or turns the direction of what follows."""
 
 
 class Schema(BaseModel):

@@ -6,6 +6,7 @@ rebinding) is told apart by the `Host` header; a form or script of another site 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from ipaddress import ip_address
 
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from actsearch_api.problems import problem
 
 _READS = {"GET", "HEAD", "OPTIONS"}
+_HOST = re.compile(r"(\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(:[0-9]{0,5})?")
 _OWN_SITE = {"", "same-origin", "none"}
 _CAUTION = {
     "X-Content-Type-Options": "nosniff",
@@ -36,7 +38,8 @@ class KnownHosts:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or turn it away."""
         if scope["type"] == "http" and "*" not in self.names:
-            name = host_name(Headers(scope=scope).get("host", ""))
+            said = Headers(scope=scope).getlist("host")
+            name = host_name(said[0]) if len(said) == 1 else ""
             if name not in self.names and not is_loopback(name):
                 detail = (
                     f"this service does not answer to the name {name!r}; whoever runs it can add the name to "
@@ -88,11 +91,9 @@ class Cautious:
 
 
 def host_name(host: str) -> str:
-    """The name in a `Host` header, without its port, brackets and capitals."""
-    host = host.lower()
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+    """The name in a `Host` header, without its port, brackets and capitals; empty where it is no such header."""
+    found = _HOST.fullmatch(host.lower())
+    return (found["address"] or found["name"]) if found else ""
 
 
 def is_loopback(name: str) -> bool:

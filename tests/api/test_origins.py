@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
@@ -31,6 +32,10 @@ Submit = Callable[..., dict[str, Any]]
         ("127.0.0.1.evil.example", 421),
         ("10.0.0.1", 421),
         ("", 421),
+        ("localhost:8800@evil.example", 421),
+        ("localhost:8800/evil.example", 421),
+        ("localhost:x", 421),
+        ("[::1]x", 421),
     ],
 )
 def test_a_name_that_points_here_is_not_enough(http: TestClient, host: str, status: int) -> None:
@@ -39,6 +44,12 @@ def test_a_name_that_points_here_is_not_enough(http: TestClient, host: str, stat
         assert (answer.status_code == 421) is (status == 421), path
     if status == 421:
         assert "ACTSEARCH_ALLOWED_HOSTS" in answer.json()["detail"]
+
+
+def test_two_names_are_none(http: TestClient) -> None:
+    request = http.build_request("GET", "/healthz")
+    request.headers = httpx.Headers([("Host", "localhost"), ("Host", "evil.example")])
+    assert http.send(request).status_code == 421
 
 
 @pytest.mark.parametrize(

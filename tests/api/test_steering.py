@@ -52,6 +52,8 @@ def test_what_is_changed_is_seen_everywhere(http: TestClient, submit: Submit) ->
         ({"priority": 1001}, "priority"),
         ({"parallelism": 0}, "parallelism"),
         ({"name": "a\nb"}, "name"),
+        ({"name": "a\x9b31m"}, "name"),
+        ({"name": "a\u202eb"}, "name"),
         ({"space": {}}, "space"),
         ({"budget": {"trials": 10**7}}, "budget.trials"),
     ],

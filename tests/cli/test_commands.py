@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 import actsearch
 from actsearch.cli import app
+from actsearch.cli.demo import next_steps, program
 from actsearch.cli.find_job import matches
 
 OPTIONS = ["--task", "digits", "--families", "relu,gelu", "--trials", "4", "--learning-rate", "1e-4..1e-1"]
@@ -212,7 +214,29 @@ def test_a_service_that_cannot_run_says_why_before_it_starts_anything(
 
 
 def test_version() -> None:
-    assert actsearch.__version__ in CliRunner().invoke(app, ["version"]).stdout
+    for asked in ("version", "--version"):
+        assert actsearch.__version__ in CliRunner().invoke(app, [asked]).stdout
+
+
+def test_help_is_a_letter_away() -> None:
+    assert "submit" in CliRunner().invoke(app, ["-h"]).stdout
+    assert "--trials" in CliRunner().invoke(app, ["submit", "-h"]).stdout
+
+
+def test_what_to_try_after_the_demo_is_told_as_it_must_be_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(sys.executable).parent
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert program() == f"{folder.name}/actsearch"
+    monkeypatch.chdir("/")
+    assert Path("/", program()).is_file()
+    monkeypatch.setenv("PATH", str(folder))
+    assert program() == "actsearch"
+    commands = [line.split()[1:] for line in next_steps("actsearch").splitlines()[1:]]
+    assert [command[0] for command in commands] == ["up", "submit", "report"]
+    for command in commands:  # all that they say is there
+        told = CliRunner().invoke(app, [command[0], "--help"]).stdout
+        assert all(part in told for part in command if part.startswith("--"))
 
 
 def test_an_empty_word_names_no_job() -> None:
