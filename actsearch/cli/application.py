@@ -83,6 +83,7 @@ _PANELS: Mapping[str, Sequence[Callable[..., None]]] = {
         results.leaderboard,
         results.trials,
         jobs.show,
+        results.events,
         jobs.change,
         jobs.pause,
         jobs.resume,

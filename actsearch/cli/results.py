@@ -12,7 +12,7 @@ from actsearch.cli.find_job import find_job
 from actsearch.cli.options import AsJson, JobId, Url
 from actsearch.cli.output import console, print_json
 from actsearch.cli.rankings import importance_table, leaderboard_table, ranking_table
-from actsearch.cli.tables import trial_table
+from actsearch.cli.tables import event_table, trial_table
 from actsearch.cli.verdicts import verdict_view
 from actsearch.client import Client, JobHandle
 from actsearch.client.calls import Sort
@@ -99,3 +99,14 @@ def trials(
         print_json(listed)
     else:
         console().print(trial_table(listed, found.snapshot.objective.metric))
+
+
+def events(job: JobId, as_json: AsJson = False, url: Url = None) -> None:
+    """List what happened to a job: its states, and who changed it."""
+    with Client(url) as client:
+        found = find_job(client, job)
+        listed = list(found.events())
+    if as_json:
+        print_json(listed)
+    else:
+        console().print(event_table(listed))

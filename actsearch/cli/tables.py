@@ -12,7 +12,7 @@ from rich.text import Text
 
 from actsearch.cli.texts import activation_text, duration_text, moment_text, other_parameters, value_text
 from actsearch.client.display import STATE_STYLES, best_so_far, label, note, short_id
-from actsearch.schemas import Job, JobSummary, Trial
+from actsearch.schemas import Event, Job, JobState, JobSummary, Trial
 
 BASELINE_STYLE = "bold yellow"
 
@@ -72,6 +72,20 @@ def trial_table(trials: Sequence[Trial], metric: str) -> Table:
         words = (activation_text(trial), other_parameters(trial), trial.attempt, duration_text(trial))
         style = BASELINE_STYLE if trial.is_baseline else ""
         add_row(table, trial.number, state, value_text(trial.value), *words, style=style)
+    return table
+
+
+def event_table(events: Sequence[Event]) -> Table:
+    """What happened to a job, one thing a line."""
+    table = new_table("when", "what", "by", "why")
+    for event in events:
+        data = event.data
+        changes = [f"{name} {value}" for name, value in data.items() if name not in ("state", "reason", "verdict")]
+        what = (
+            Text(data["state"], style=STATE_STYLES[JobState(data["state"])]) if "state" in data else ", ".join(changes)
+        )
+        before = data["verdict"]["words"] if "verdict" in data else ""
+        add_row(table, moment_text(event.at), what, event.by or "", data.get("reason") or before)
     return table
 
 

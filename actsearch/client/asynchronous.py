@@ -24,6 +24,7 @@ from actsearch.schemas import (
     ArchitectureInfo,
     Chart,
     Evaluation,
+    Event,
     FamilyInfo,
     FamilyRanking,
     Importances,
@@ -321,6 +322,10 @@ class AsyncJobHandle(SeenJob):
     def evaluations(self) -> AsyncIterator[Evaluation]:
         """The networks of confirmation, by seed; fetched page by page as they are consumed."""
         return self._client.items(calls.list_evaluations(self.id))
+
+    def events(self) -> AsyncIterator[Event]:
+        """What happened to the job, in order: states, changes, and who asked for them."""
+        return self._client.items(calls.list_events(self.id))
 
     @overload
     async def ranking(self, by: Literal["trial"] = "trial", limit: int = 100) -> TrialRanking: ...

@@ -24,6 +24,7 @@ from actsearch.schemas import (
     ArchitectureInfo,
     Chart,
     Evaluation,
+    Event,
     FamilyInfo,
     FamilyRanking,
     Importances,
@@ -316,6 +317,10 @@ class JobHandle(SeenJob):
     def evaluations(self) -> Iterator[Evaluation]:
         """The networks of confirmation, by seed; fetched page by page as they are consumed."""
         return self._client.items(calls.list_evaluations(self.id))
+
+    def events(self) -> Iterator[Event]:
+        """What happened to the job, in order: states, changes, and who asked for them."""
+        return self._client.items(calls.list_events(self.id))
 
     @overload
     def ranking(self, by: Literal["trial"] = "trial", limit: int = 100) -> TrialRanking: ...

@@ -15,6 +15,7 @@ from actsearch.schemas import (
     ArchitectureInfo,
     Chart,
     Evaluation,
+    Event,
     FamilyInfo,
     FamilyRanking,
     File,
@@ -116,6 +117,11 @@ def get_trial(trial_id: UUID | str) -> Call[Trial]:
 def list_evaluations(job_id: UUID, limit: int = PAGE) -> Call[Page[Evaluation]]:
     """What a job's confirmation trains."""
     return Call("GET", f"/v1/jobs/{job_id}/evaluations", Page[Evaluation], {"limit": limit})
+
+
+def list_events(job_id: UUID, limit: int = PAGE) -> Call[Page[Event]]:
+    """What happened to a job."""
+    return Call("GET", f"/v1/jobs/{job_id}/events", Page[Event], {"limit": limit})
 
 
 def rank_trials(job_id: UUID, limit: int) -> Call[TrialRanking]:

@@ -24,6 +24,7 @@ from actsearch.schemas.catalogue import (
     WorkerInfo,
 )
 from actsearch.schemas.changes import BudgetChange, JobChange
+from actsearch.schemas.events import Event
 from actsearch.schemas.jobs import BestTrial, Job, JobField, JobSummary, Progress
 from actsearch.schemas.json_schema import json_schema
 from actsearch.schemas.keys import KeyInfo, KeyScope
@@ -120,6 +121,7 @@ __all__ = [
     "Direction",
     "Ending",
     "Evaluation",
+    "Event",
     "Failure",
     "FailureReason",
     "FamilyChoice",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -84,6 +85,42 @@ def test_states_that_do_not_allow_it_are_named(http: TestClient, submit: Submit)
         assert (refused.status_code, "cancelled" in refused.json()["detail"]) == (409, True)
     for verb in ("pause", "resume"):
         assert http.post(f"/v1/jobs/00000000-0000-4000-8000-000000000000/{verb}").status_code == 404
+
+
+def test_what_happened_is_listed_in_order_and_in_pages(http: TestClient, submit: Submit) -> None:
+    path = f"/v1/jobs/{submit()['id']}"
+    http.post(f"{path}/pause")
+    http.patch(path, json={"priority": 3})
+    http.post(f"{path}/resume")
+    http.post(f"{path}/cancel")
+    told = http.get(f"{path}/events").json()["items"]
+    assert [(event["kind"], event["data"]) for event in told] == [
+        ("state", {"state": "queued"}),
+        ("state", {"state": "paused"}),
+        ("changed", {"priority": 3}),
+        ("state", {"state": "queued"}),
+        ("state", {"state": "cancelled", "reason": "cancelled on request"}),
+    ]
+    seen, cursor = [], None
+    while True:
+        page = http.get(f"{path}/events", params={"limit": 2} | ({"cursor": cursor} if cursor else {})).json()
+        seen += page["items"]
+        if (cursor := page["next_cursor"]) is None:
+            break
+    assert seen == told
+    assert http.get("/v1/jobs/00000000-0000-4000-8000-000000000000/events").status_code == 404
+
+
+def test_of_two_changes_at_once_none_undoes_the_other(http: TestClient, submit: Submit) -> None:
+    path = f"/v1/jobs/{submit()['id']}"
+    with ThreadPoolExecutor(4) as pool:
+        for turn in range(1, 11):
+            wanted: list[dict[str, Any]] = [{"name": f"n{turn}"}, {"priority": turn}, {"parallelism": turn}]
+            changes = [*wanted, {"budget": {"trials": 20 + turn}}]
+            list(pool.map(lambda change: http.patch(path, json=change).raise_for_status(), changes))
+            request = http.get(path).json()["request"]
+            found = (request["name"], request["priority"], request["parallelism"], request["budget"]["trials"])
+            assert found == (f"n{turn}", turn, turn, 20 + turn)
 
 
 @pytest.fixture

@@ -115,6 +115,9 @@ def test_a_job_is_paused_resumed_and_changed(terminal: Terminal) -> None:
     assert (changed["progress"]["budget"], changed["request"]["priority"], changed["name"]) == (10, 3, "longer")
     assert "0 of 7 trials" in terminal.run("change", "last", "--trials", "7").stdout
     assert "longer" in terminal.run("jobs").stdout
+    told = terminal.run("events", "last").stdout
+    assert all(word in told for word in ("queued", "paused", "name longer", "priority 3", "trials 10", "trials 7"))
+    assert [event["kind"] for event in terminal.json("events", "last")] == ["state"] * 3 + ["changed"] * 2
     assert "say what to change" in terminal.run("change", "last", code=2).stderr
     assert "not both" in terminal.run("change", "last", "--trials", "7", "--add-trials", "1", code=2).stderr
 

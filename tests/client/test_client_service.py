@@ -141,6 +141,12 @@ def test_jobs_are_steered(client: Any) -> None:
     changed = job.change(name="mine", priority=2, trials=5)
     assert (changed.name, changed.request.priority, changed.progress.budget) == ("mine", 2, 5)
     assert job.change(name=None).name is None
+    told = list(job.events())
+    assert [event.id for event in told] == sorted(event.id for event in told)
+    assert [event.data.get("state") for event in told][:3] == ["queued", "paused", "queued"]
+    assert [event.data for event in told][3:] == [
+        {"trials": 7}, {"name": "mine", "priority": 2, "trials": 5}, {"name": None}
+    ]  # fmt: skip
     with pytest.raises(InvalidRequestError, match="at least one of name, priority"):
         job.change()
     with pytest.raises(InvalidRequestError, match=r"budget\.trials"):

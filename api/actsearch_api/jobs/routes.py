@@ -14,6 +14,7 @@ from actsearch.schemas import (
     PRINTABLE,
     ActivationRanking,
     Evaluation,
+    Event,
     FamilyRanking,
     Importances,
     Job,
@@ -28,7 +29,7 @@ from actsearch.schemas import (
     TrialRanking,
     TrialState,
 )
-from actsearch.store import changes, evaluations, jobs, quotas, ranking, submissions, trials
+from actsearch.store import changes, evaluations, events, jobs, quotas, ranking, submissions, trials
 from actsearch.study import prepare
 from actsearch.study.judging.importances import Evaluator
 from actsearch_api.callers import Asking
@@ -194,6 +195,7 @@ def change(
     """
     owner = jobs.get_owner(connection, job_id)
     caller.require_change(owner)
+    jobs.lock(connection, job_id)  # so that of two changes at once none undoes the other
     state, before = jobs.get_request(connection, job_id)
     after = wanted.applied_to(before)
     if after.budget != before.budget:
@@ -224,6 +226,13 @@ def list_trials(job_id: JobId, wanted: Annotated[TrialFilter, Query()], connecti
 def list_evaluations(job_id: JobId, wanted: Annotated[PageOf, Query()], connection: Connection) -> Page[Evaluation]:
     """What confirmation trains: finalists and baseline on fresh seeds, by seed."""
     return evaluations.list_evaluations(connection, job_id, limit=wanted.limit, cursor=wanted.cursor)
+
+
+@router.get("/{job_id}/events", responses=documented(404, 422, 503))
+@reading
+def list_events(job_id: JobId, wanted: Annotated[PageOf, Query()], connection: Connection) -> Page[Event]:
+    """What happened to a job, in order: its states, who changed what, and verdicts that were given anew since."""
+    return events.list_events(connection, job_id, limit=wanted.limit, cursor=wanted.cursor)
 
 
 @router.get("/{job_id}/ranking", responses=documented(404, 422, 503))
