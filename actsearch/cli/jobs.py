@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -58,10 +59,10 @@ def submit(
     given = {
         "task": _task(task, task_parameter or []),
         "architecture": architecture,
-        "families": parse_families(families) if families else None,
+        "families": families,
         "trials": trials,
         "epochs": epochs,
-        "learning_rate": parse_learning_rate(learning_rate) if learning_rate else None,
+        "learning_rate": learning_rate,
         "sampler": sampler,
         "pruner": pruner,
         "optimizer": optimizer,
@@ -71,7 +72,7 @@ def submit(
         "parallelism": parallelism,
         "name": name,
     }
-    document = _request(file, {key: value for key, value in given.items() if value is not None})
+    document = _request(file, _options(given))
     with Client(url) as client:
         job = client.submit(document)
         if as_json:
@@ -171,6 +172,20 @@ def _say_changed(job: Job, *, as_json: bool) -> None:
     else:
         progress = job.progress
         typer.echo(f"{job.id} {job.state}, {progress.finished} of {progress.budget} trials finished")
+
+
+def _options(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given, understood."""
+    chosen = {name: value for name, value in given.items() if value is not None}
+    for name, value in chosen.items():
+        if isinstance(value, str) and not value.strip(" ,"):
+            message = "is empty (an unset shell variable?); leave it out for the default"
+            raise typer.BadParameter(f"--{name.replace('_', '-')} {message}")
+    parsed: dict[str, Callable[[str], Any]] = {"families": parse_families, "learning_rate": parse_learning_rate}
+    for name, parse in parsed.items():
+        if name in chosen:
+            chosen[name] = parse(chosen[name])
+    return chosen
 
 
 def _request(file: Path | None, options: dict[str, Any]) -> dict[str, Any]:

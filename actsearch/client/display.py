@@ -47,6 +47,8 @@ def note(job: Job | JobSummary) -> str:
         return job.reason
     if job.words is not None:
         return job.words
+    if job.state is JobState.paused:
+        return "goes on with `actsearch resume`"
     if job.state not in FINAL_STATES and job.workers_online == 0:
         return "no worker online: start one with `actsearch worker`"
     if job.state is JobState.confirming and job.confirmation is not None:

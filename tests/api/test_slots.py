@@ -12,7 +12,7 @@ import anyio
 import httpx
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from starlette.testclient import TestClient
 
 from actsearch_api.slots import Busy, Slots
@@ -39,6 +39,18 @@ def test_a_hundred_readers_of_one_job_are_all_answered(
     assert asyncio.run(all_of_them()) == [{200}] * 100
 
 
+def wait_until_one_is_held_up(engine: Engine) -> None:
+    """By a lock of this database."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    end = time.monotonic() + PATIENT
+    while time.monotonic() < end:
+        with engine.connect() as connection:
+            if connection.execute(text(query)).scalar_one():
+                return
+        time.sleep(0.02)
+    raise AssertionError("no reader has come to the lock")
+
+
 def test_liveness_waits_for_neither_threads_nor_the_database(
     address: str, app: FastAPI, submit: Callable[..., dict[str, Any]]
 ) -> None:
@@ -49,7 +61,7 @@ def test_liveness_waits_for_neither_threads_nor_the_database(
         readers = [threading.Thread(target=httpx.get, args=[f"{address}/v1/jobs/{job}"]) for _ in range(8)]
         for reader in readers:
             reader.start()
-        time.sleep(0.2)
+        wait_until_one_is_held_up(app.state.engine)
         assert http.get("/healthz").status_code == 200
         turned_away = http.get(f"/v1/jobs/{job}")
         assert turned_away.status_code == 503

@@ -104,9 +104,18 @@ def test_last_of_none(terminal: Terminal) -> None:
     assert terminal.json("jobs") == []
 
 
+@pytest.mark.parametrize("option", ["--families", "--learning-rate", "--architecture", "--task", "--name", "--sampler"])
+@pytest.mark.parametrize("value", ["", " ", ","])
+def test_an_unset_shell_variable_is_not_everything(terminal: Terminal, option: str, value: str) -> None:
+    told = terminal.run("submit", *OPTIONS, option, value, code=2).stderr
+    assert f"{option} is empty (an unset shell variable?)" in " ".join(re.sub("[│╭╰─╮╯]", " ", told).split())
+    assert terminal.json("jobs") == []
+
+
 def test_a_job_is_paused_resumed_and_changed(terminal: Terminal) -> None:
     terminal.run("submit", *OPTIONS)
     assert "paused" in terminal.run("pause", "last").stdout
+    assert "actsearch resume" in " ".join(terminal.run("jobs").stdout.split())
     refused = terminal.run("pause", "last", code=1).stderr
     assert "a job that is paused cannot become paused; what it can become is cancelled, queued" in refused
     assert "queued" in terminal.run("resume", "last").stdout
