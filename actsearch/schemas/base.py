@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Number = Annotated[float, Field(allow_inf_nan=False)]
+
+def _no_truth(value: object) -> object:
+    if isinstance(value, bool):  # which Python takes for 1 or 0
+        raise ValueError("is true or false, and a number is wanted")  # noqa: TRY004 - pydantic tells no TypeError
+    return value
+
+
+Integer = Annotated[int, BeforeValidator(_no_truth)]
+Number = Annotated[float, BeforeValidator(_no_truth), Field(allow_inf_nan=False)]
 Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 Scalar = bool | Whole | Number | str
 TaskValue = Scalar | list[str]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from actsearch.schemas.base import PRINTABLE, Schema
+from actsearch.schemas.base import PRINTABLE, Integer, Schema
 from actsearch.schemas.requests import JobRequest
 
 
@@ -17,7 +17,7 @@ class BudgetChange(Schema):
         trials: in all, those that are over included; at least as many as were begun.
     """
 
-    trials: Annotated[int, Field(ge=1, le=10_000_000)]
+    trials: Annotated[Integer, Field(ge=1, le=10_000_000)]
 
 
 class JobChange(Schema):
@@ -31,8 +31,8 @@ class JobChange(Schema):
     """
 
     name: Annotated[str, Field(max_length=200, pattern=PRINTABLE)] | None = None
-    priority: Annotated[int, Field(ge=-1000, le=1000)] | None = None
-    parallelism: Annotated[int, Field(ge=1, le=1000)] | None = None
+    priority: Annotated[Integer, Field(ge=-1000, le=1000)] | None = None
+    parallelism: Annotated[Integer, Field(ge=1, le=1000)] | None = None
     budget: BudgetChange | None = None
 
     @model_validator(mode="after")

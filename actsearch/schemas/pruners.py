@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from actsearch.schemas.base import Number, Schema, named
+from actsearch.schemas.base import Integer, Number, Schema, named
 
-Epochs = Annotated[int, Field(ge=1, le=100_000)]
-Trials = Annotated[int, Field(ge=0, le=1_000_000)]
+Epochs = Annotated[Integer, Field(ge=1, le=100_000)]
+Trials = Annotated[Integer, Field(ge=0, le=1_000_000)]
 
 
 class AnyPruner(Schema):
@@ -46,7 +46,7 @@ class HyperbandPruner(AnyPruner):
 
     name: Literal["hyperband"] = "hyperband"
     min_resource: Epochs = 1
-    reduction_factor: Annotated[int, Field(ge=2, le=100)] = 3
+    reduction_factor: Annotated[Integer, Field(ge=2, le=100)] = 3
 
 
 class AshaPruner(AnyPruner):
@@ -60,8 +60,8 @@ class AshaPruner(AnyPruner):
 
     name: Literal["asha"] = "asha"
     min_resource: Epochs = 1
-    reduction_factor: Annotated[int, Field(ge=2, le=100)] = 3
-    min_early_stopping_rate: Annotated[int, Field(ge=0, le=20)] = 0
+    reduction_factor: Annotated[Integer, Field(ge=2, le=100)] = 3
+    min_early_stopping_rate: Annotated[Integer, Field(ge=0, le=20)] = 0
 
 
 class MedianPruner(AnyPruner):
@@ -76,9 +76,9 @@ class MedianPruner(AnyPruner):
 
     name: Literal["median"] = "median"
     n_startup_trials: Trials = 5
-    n_warmup_steps: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    n_warmup_steps: Annotated[Integer, Field(ge=0, le=100_000)] | None = None
     interval_steps: Epochs = 1
-    n_min_trials: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    n_min_trials: Annotated[Integer, Field(ge=1, le=1_000_000)] = 1
 
 
 class PercentilePruner(AnyPruner):
@@ -87,9 +87,9 @@ class PercentilePruner(AnyPruner):
     name: Literal["percentile"] = "percentile"
     percentile: Annotated[Number, Field(ge=0, le=100)] = 25.0
     n_startup_trials: Trials = 5
-    n_warmup_steps: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    n_warmup_steps: Annotated[Integer, Field(ge=0, le=100_000)] | None = None
     interval_steps: Epochs = 1
-    n_min_trials: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    n_min_trials: Annotated[Integer, Field(ge=1, le=1_000_000)] = 1
 
 
 class WilcoxonPruner(AnyPruner):
@@ -104,7 +104,7 @@ class WilcoxonPruner(AnyPruner):
 
     name: Literal["wilcoxon"] = "wilcoxon"
     p_threshold: Annotated[Number, Field(ge=0, le=1)] = 0.1
-    n_startup_steps: Annotated[int, Field(ge=0, le=100_000)] = 2
+    n_startup_steps: Annotated[Integer, Field(ge=0, le=100_000)] = 2
 
 
 class ThresholdPruner(AnyPruner):
@@ -113,7 +113,7 @@ class ThresholdPruner(AnyPruner):
     name: Literal["threshold"] = "threshold"
     lower: Number | None = None
     upper: Number | None = None
-    n_warmup_steps: Annotated[int, Field(ge=0, le=100_000)] = 0
+    n_warmup_steps: Annotated[Integer, Field(ge=0, le=100_000)] = 0
     interval_steps: Epochs = 1
 
     @model_validator(mode="after")
@@ -147,7 +147,7 @@ class PatientPruner(AnyPruner):
     """
 
     name: Literal["patient"] = "patient"
-    patience: Annotated[int, Field(ge=0, le=100_000)] = 3
+    patience: Annotated[Integer, Field(ge=0, le=100_000)] = 3
     min_delta: Annotated[Number, Field(ge=0)] = 0.0
     wrapped_pruner: PlainPruner = MedianPruner()
 

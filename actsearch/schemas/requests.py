@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from actsearch.schemas.base import PRINTABLE, Number, Scalar, Schema, TaskValue, named, of_family
+from actsearch.schemas.base import PRINTABLE, Integer, Number, Scalar, Schema, TaskValue, named, of_family
 from actsearch.schemas.measures import Measure
 from actsearch.schemas.pruners import AutoPruner, Pruner
 from actsearch.schemas.samplers import AutoSampler, Sampler
@@ -141,7 +141,7 @@ class FamilyTags(Schema):
     """
 
     tags: list[str] = Field(default_factory=list, max_length=MOST_PARAMETERS)
-    since: Annotated[int, Field(ge=1900, le=2100)] | None = None
+    since: Annotated[Integer, Field(ge=1900, le=2100)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -181,7 +181,7 @@ class Constraints(Schema):
         max_parameters: most trainable numbers of the whole network, learned activation parameters included.
     """
 
-    max_parameters: Annotated[int, Field(ge=1)] | None = None
+    max_parameters: Annotated[Integer, Field(ge=1)] | None = None
 
 
 SearchedTraining = Literal["learning_rate", "weight_decay", "momentum", "initial_scale"]
@@ -251,8 +251,8 @@ class Training(Schema):
         seed: seed of initial weights and batches, the same for every trial of the job.
     """
 
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
-    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] = 64
+    epochs: Annotated[Integer, Field(ge=1, le=100_000)] = 10
+    batch_size: Annotated[Integer, Field(ge=1, le=1_000_000)] = 64
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: Annotated[Number, Field(gt=0, le=1000)] = 1e-3
     weight_decay: Annotated[Number, Field(ge=0, le=1000)] = 0.0
@@ -261,7 +261,7 @@ class Training(Schema):
     initial_scale: Annotated[Number, Field(gt=0, le=100)] = 1.0
     gradient_clip: Annotated[Number, Field(gt=0)] | None = None
     precision: Precision = "float32"
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    seed: Annotated[Integer, Field(ge=0, lt=2**31)] = 0
 
 
 class Budget(Schema):
@@ -278,11 +278,11 @@ class Budget(Schema):
             terminator; from 20 complete trials on).
     """
 
-    trials: Annotated[int, Field(ge=1, le=10_000_000)] = 100
+    trials: Annotated[Integer, Field(ge=1, le=10_000_000)] = 100
     seconds: Annotated[Number, Field(gt=0)] | None = None
     device_seconds: Annotated[Number, Field(gt=0)] | None = None
     target: Number | None = None
-    patience: Annotated[int, Field(ge=1)] | None = None
+    patience: Annotated[Integer, Field(ge=1)] | None = None
     regret_bound: Annotated[Number, Field(gt=0)] | None = None
 
 
@@ -311,10 +311,10 @@ class Confirmation(Schema):
         early_stop: whether to look halfway, and to end there if the answer is clear.
     """
 
-    finalists: Annotated[int, Field(ge=1, le=20)] = 3
-    seeds: Annotated[int, Field(ge=2, le=1000)] = 10
-    most_seeds: Annotated[int, Field(ge=2, le=2000)] | None = None
-    epochs: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    finalists: Annotated[Integer, Field(ge=1, le=20)] = 3
+    seeds: Annotated[Integer, Field(ge=2, le=1000)] = 10
+    most_seeds: Annotated[Integer, Field(ge=2, le=2000)] | None = None
+    epochs: Annotated[Integer, Field(ge=1, le=100_000)] | None = None
     level: Annotated[Number, Field(ge=0.5, lt=1)] = 0.95
     early_stop: bool = True
 
@@ -373,10 +373,10 @@ class JobRequest(Schema):
         Annotated[Confirmation, Tag("settings")] | Annotated[Literal["auto", "off"], Tag("word")],
         Discriminator(_settings_kind),
     ] = "auto"
-    parallelism: Annotated[int, Field(ge=1, le=1000)] | None = None
-    cohort_size: Annotated[int, Field(ge=1, le=4096)] | None = None
-    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
-    seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    parallelism: Annotated[Integer, Field(ge=1, le=1000)] | None = None
+    cohort_size: Annotated[Integer, Field(ge=1, le=4096)] | None = None
+    priority: Annotated[Integer, Field(ge=-1000, le=1000)] = 0
+    seed: Annotated[Integer, Field(ge=0, lt=2**31)] | None = None
     name: Annotated[str, Field(max_length=200, pattern=PRINTABLE)] | None = None
     warm_start: Annotated[
         Annotated[Literal["auto", "off"], Tag("word")]

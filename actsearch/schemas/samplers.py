@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
-from actsearch.schemas.base import Number, Schema, named
+from actsearch.schemas.base import Integer, Number, Schema, named
 
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Count = Annotated[Integer, Field(ge=1, le=1_000_000)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 
 
@@ -50,8 +50,8 @@ class ShapeSampler(AnySampler):
     """
 
     name: Literal["shape"] = "shape"
-    n_startup_trials: Annotated[int, Field(ge=0, le=1000)] = 3
-    n_candidates: Annotated[int, Field(ge=16, le=10_000)] = 512
+    n_startup_trials: Annotated[Integer, Field(ge=0, le=1000)] = 3
+    n_candidates: Annotated[Integer, Field(ge=16, le=10_000)] = 512
 
 
 class TpeSampler(AnySampler):
@@ -65,7 +65,7 @@ class TpeSampler(AnySampler):
     """
 
     name: Literal["tpe"] = "tpe"
-    n_startup_trials: Annotated[int, Field(ge=0, le=100_000)] = 10
+    n_startup_trials: Annotated[Integer, Field(ge=0, le=100_000)] = 10
     n_ei_candidates: Count = 24
     multivariate: bool = True
     constant_liar: bool = True
@@ -80,7 +80,7 @@ class GpSampler(AnySampler):
     """
 
     name: Literal["gp"] = "gp"
-    n_startup_trials: Annotated[int, Field(ge=0, le=100_000)] = 10
+    n_startup_trials: Annotated[Integer, Field(ge=0, le=100_000)] = 10
     deterministic_objective: bool = False
 
 
@@ -120,8 +120,8 @@ class CmaesSampler(AnySampler):
     name: Literal["cmaes"] = "cmaes"
     several_objectives: ClassVar[bool] = False
     needs_numbers: ClassVar[int] = 2
-    n_startup_trials: Annotated[int, Field(ge=0, le=100_000)] = 1
-    popsize: Annotated[int, Field(ge=2, le=100_000)] | None = None
+    n_startup_trials: Annotated[Integer, Field(ge=0, le=100_000)] = 1
+    popsize: Annotated[Integer, Field(ge=2, le=100_000)] | None = None
     with_margin: bool = False
 
 
@@ -135,7 +135,7 @@ class Nsga2Sampler(AnySampler):
     """
 
     name: Literal["nsga2"] = "nsga2"
-    population_size: Annotated[int, Field(ge=2, le=100_000)] = 50
+    population_size: Annotated[Integer, Field(ge=2, le=100_000)] = 50
     mutation_prob: Share | None = None
     crossover_prob: Share = 0.9
     swapping_prob: Share = 0.5
@@ -151,7 +151,7 @@ class GridSampler(AnySampler):
     name: Literal["grid"] = "grid"
     learns: ClassVar[bool] = False
     exhaustive: ClassVar[bool] = True
-    points: Annotated[int, Field(ge=2, le=1000)] = 5
+    points: Annotated[Integer, Field(ge=2, le=1000)] = 5
 
     @property
     def range_points(self) -> int | None:

@@ -218,3 +218,22 @@ def test_allow_names_every_method_of_a_path(http: TestClient) -> None:
         wanted = {method.upper() for method in operations} | ({"HEAD"} if "get" in operations else set())
         assert answer.status_code == 405, path
         assert set(answer.headers["allow"].split(", ")) == wanted, path
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"priority": True}, "priority"),
+        ({"seed": False}, "seed"),
+        ({"budget": {"trials": True}}, "budget.trials"),
+        ({"budget": {"target": True}}, "budget.target"),
+        ({"training": {"epochs": True}}, "training.epochs"),
+        ({"sampler": {"name": "tpe", "n_startup_trials": True}}, "sampler.n_startup_trials"),
+    ],
+)
+def test_true_is_not_one(http: TestClient, change: dict[str, Any], field: str) -> None:
+    answer = http.post("/v1/jobs", json={"task": "digits"} | change)
+    assert answer.status_code == 422, answer.text
+    [error] = answer.json()["errors"]
+    assert error["field"].endswith(field.rsplit(".", 1)[-1])
+    assert "true or false" in error["message"]

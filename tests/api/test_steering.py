@@ -51,6 +51,8 @@ def test_what_is_changed_is_seen_everywhere(http: TestClient, submit: Submit) ->
         ({"budget": {"trials": 0}}, "budget.trials"),
         ({"budget": {"seconds": 5}}, "budget.trials"),
         ({"priority": 1001}, "priority"),
+        ({"priority": True}, "priority"),
+        ({"budget": {"trials": True}}, "budget.trials"),
         ({"parallelism": 0}, "parallelism"),
         ({"name": "a\nb"}, "name"),
         ({"name": "a\x9b31m"}, "name"),
