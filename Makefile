@@ -25,7 +25,7 @@ define install
 	@echo "installing $(1) into $(VENV) ..."; \
 	( while sleep 8 >/dev/null 2>&1; do echo "  still installing"; done ) & ticking=$$!; trap "kill $$ticking 2>/dev/null" EXIT INT TERM; \
 	[ "$$(uname)" != Linux ] || command -v nvidia-smi >/dev/null || [ -e /dev/nvidia0 ] || $(RUN) -c 'import torch' 2>/dev/null || \
-		$(PIP) --index-url $(CPU_WHEELS) --retries 0 --timeout 5 torch 2>/dev/null || echo "  PyTorch's CPU builds are out of reach; the ordinary index it is"; \
+		$(PIP) --index-url $(CPU_WHEELS) --retries 0 --timeout 5 --no-deps torch 2>/dev/null || echo "  PyTorch's CPU builds are out of reach; using the ordinary index"; \
 	$(PIP) -e '.[$(1)]'
 endef
 

@@ -71,12 +71,18 @@ class NotFound(ActsearchError):
 
 
 class IllegalTransition(ActsearchError):
-    """A job cannot go from its present state to the one asked for."""
+    """A job's present state does not allow what was asked.
+
+    Args:
+        current: its state.
+        wanted: what it was to be (`paused`, `resumed`, `given another number of trials` ...).
+        possible: what it can be instead, in the same words.
+    """
 
     def __init__(self, current: str, wanted: str, possible: Sequence[str] = ()) -> None:
         self.current, self.wanted = current, wanted
-        instead = f"; what it can become is {', '.join(possible)}" if possible else ""
-        super().__init__(f"a job that is {current} cannot become {wanted}{instead}")
+        instead = f"; it can be {' or '.join(possible)}" if possible else ""
+        super().__init__(f"a job that is {current} cannot be {wanted}{instead}")
 
 
 class TrainingError(ActsearchError):

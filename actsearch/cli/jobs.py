@@ -156,7 +156,7 @@ def change(
     if trials is not None and add_trials is not None:
         raise typer.BadParameter("give --trials or --add-trials, not both")
     given = {"trials": trials, "priority": priority, "parallelism": parallelism, "name": name}
-    changes = {option: value for option, value in given.items() if value is not None}
+    changes = _options(given)
     if not changes and add_trials is None:
         raise typer.BadParameter("say what to change: --trials, --add-trials, --priority, --parallelism or --name")
     with Client(url) as client:

@@ -7,14 +7,14 @@ from typing import Annotated, Generic, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 
-def _no_truth(value: object) -> object:
+def _not_a_bool(value: object) -> object:
     if isinstance(value, bool):  # which Python takes for 1 or 0
-        raise ValueError("is true or false, and a number is wanted")  # noqa: TRY004 - pydantic tells no TypeError
+        raise ValueError("must be a number, not true or false")  # noqa: TRY004 - pydantic tells no TypeError
     return value
 
 
-Integer = Annotated[int, BeforeValidator(_no_truth)]
-Number = Annotated[float, BeforeValidator(_no_truth), Field(allow_inf_nan=False)]
+Integer = Annotated[int, BeforeValidator(_not_a_bool)]
+Number = Annotated[float, BeforeValidator(_not_a_bool), Field(allow_inf_nan=False)]
 Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 Scalar = bool | Whole | Number | str
 TaskValue = Scalar | list[str]

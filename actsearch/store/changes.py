@@ -85,16 +85,16 @@ def change(connection: Connection, job_id: UUID, wanted: JobRequest, by: str | N
 def _require_other_budget(now: Row[Any], trials: int) -> None:
     state = JobState(now.state)
     if state in (JobState.failed, JobState.cancelled) or (state != JobState.completed and now.confirmed):
-        raise IllegalTransition(f"{state} (its search is over)", "given another number of trials")
+        raise IllegalTransition(f"{state}, its search being over,", "given another number of trials")
     if now.stopped_by not in (None, "trials"):
-        message = f"the search was ended by its limit `{now.stopped_by}`, not by this; submit another job"
+        message = f"the search was ended by budget.{now.stopped_by}, which would end it again; submit a new job"
         raise InvalidRequest(FieldProblem("budget.trials", message))
     least = now.begun + 1 if state == JobState.completed else now.begun
     if state == JobState.completed and now.seconds is not None:
-        message = "the budget has a limit of `seconds` since the job began, which goes on; submit another job"
+        message = "budget.seconds counts from the start of the job, and may be over; submit a new job"
         raise InvalidRequest(FieldProblem("budget.trials", message))
     if trials < least:
-        message = f"{now.begun} were begun; ask for at least {least}"
+        message = f"{now.begun} trials have already begun; ask for at least {least}"
         raise InvalidRequest(FieldProblem("budget.trials", message))
 
 

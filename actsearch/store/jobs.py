@@ -167,12 +167,19 @@ def transition(
     """
     current = lock(connection, job_id)
     if wanted not in JOB_TRANSITIONS[current]:
-        raise IllegalTransition(current, wanted, sorted(JOB_TRANSITIONS[current]))
+        raise IllegalTransition(current, wanted, _possible(current))
     values = {"job": job_id, "state": wanted, "reason": reason, "final": wanted in FINAL_STATES}
     connection.execute(text(_TRANSITION), values)
     _record(connection, job_id, wanted, reason, by)
     if wanted in (JobState.failed, JobState.cancelled):
         runs.fail_cancelled(connection)
+
+
+def _possible(state: JobState) -> list[str]:
+    """What people can ask for of a job in this state."""
+    again = "resumed" if state == JobState.paused else "given more trials"
+    words = {JobState.paused: "paused", JobState.cancelled: "cancelled", JobState.queued: again}
+    return [word for following, word in words.items() if following in JOB_TRANSITIONS[state]]
 
 
 def cancel(connection: Connection, job_id: UUID, by: str | None = None) -> None:
@@ -202,7 +209,7 @@ def resume(connection: Connection, job_id: UUID, by: str | None = None) -> None:
     """
     state = lock(connection, job_id)
     if state != JobState.paused:
-        raise IllegalTransition(state, "resumed")
+        raise IllegalTransition(state, "resumed", _possible(state))
     transition(connection, job_id, JobState.queued, None, by)
     mend(connection, job_id)
 

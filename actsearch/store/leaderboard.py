@@ -55,7 +55,8 @@ class JobsOfPair:
     searches: list[SearchGain]
 
 
-_KEPT = 50
+# Few: one holds up to `LATEST` verdicts.
+_KEPT = 8
 _kept: WeakKeyDictionary[Engine, LRUCache[tuple[str, str, int, str | None], JobsOfPair]] = WeakKeyDictionary()
 _keeping = Lock()
 

@@ -236,4 +236,4 @@ def test_true_is_not_one(http: TestClient, change: dict[str, Any], field: str) -
     assert answer.status_code == 422, answer.text
     [error] = answer.json()["errors"]
     assert error["field"].endswith(field.rsplit(".", 1)[-1])
-    assert "true or false" in error["message"]
+    assert "must be a number, not true or false" in error["message"]

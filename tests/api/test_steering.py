@@ -77,7 +77,7 @@ def test_states_that_do_not_allow_it_are_named(http: TestClient, submit: Submit)
     assert http.post(f"{path}/resume").status_code == 409
     assert http.post(f"{path}/pause").json()["state"] == "paused"
     refused = http.post(f"{path}/pause").json()
-    assert refused["detail"] == "a job that is paused cannot become paused; what it can become is cancelled, queued"
+    assert refused["detail"] == "a job that is paused cannot be paused; it can be cancelled or resumed"
     assert http.post(f"{path}/cancel").json()["state"] == "cancelled"
     for refused in (
         http.post(f"{path}/pause"),

@@ -117,9 +117,9 @@ def test_a_job_is_paused_resumed_and_changed(terminal: Terminal) -> None:
     assert "paused" in terminal.run("pause", "last").stdout
     assert "actsearch resume" in " ".join(terminal.run("jobs").stdout.split())
     refused = terminal.run("pause", "last", code=1).stderr
-    assert "a job that is paused cannot become paused; what it can become is cancelled, queued" in refused
+    assert "a job that is paused cannot be paused; it can be cancelled or resumed" in refused
     assert "queued" in terminal.run("resume", "last").stdout
-    assert "cannot become resumed" in terminal.run("resume", "last", code=1).stderr
+    assert "cannot be resumed" in terminal.run("resume", "last", code=1).stderr
     changed = terminal.json("change", "last", "--add-trials", "6", "--priority", "3", "--name", "longer")
     assert (changed["progress"]["budget"], changed["request"]["priority"], changed["name"]) == (10, 3, "longer")
     assert "0 of 7 trials" in terminal.run("change", "last", "--trials", "7").stdout
@@ -128,6 +128,7 @@ def test_a_job_is_paused_resumed_and_changed(terminal: Terminal) -> None:
     assert all(word in told for word in ("queued", "paused", "name longer", "priority 3", "trials 10", "trials 7"))
     assert [event["kind"] for event in terminal.json("events", "last")] == ["state"] * 3 + ["changed"] * 2
     assert "say what to change" in terminal.run("change", "last", code=2).stderr
+    assert "--name is empty" in terminal.run("change", "last", "--name", "", code=2).stderr
     assert "not both" in terminal.run("change", "last", "--trials", "7", "--add-trials", "1", code=2).stderr
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -29,10 +30,11 @@ from actsearch.schemas import (
     TrialRanking,
     TrialState,
 )
+from actsearch.settings import Settings
 from actsearch.store import changes, evaluations, events, jobs, quotas, ranking, submissions, trials
 from actsearch.study import prepare
 from actsearch.study.judging.importances import Evaluator
-from actsearch_api.callers import Asking
+from actsearch_api.callers import Asking, Caller
 from actsearch_api.dependencies import ServiceSettings
 from actsearch_api.heavy import Heavy
 from actsearch_api.jobs.importances import write_importances
@@ -161,26 +163,26 @@ def get_request(job_id: JobId, connection: Connection) -> JobRequest:
 @in_transaction
 def cancel(job_id: JobId, connection: Connection, settings: ServiceSettings, caller: Asking) -> Job:
     """Cancel a job: what waits ends now, what trains ends at its next rung."""
-    caller.require_change(jobs.get_owner(connection, job_id))
-    jobs.cancel(connection, job_id, by=caller.name)
-    return jobs.get_job(connection, job_id, settings.stall_timeout)
+    return _steered(job_id, connection, settings, caller, jobs.cancel)
 
 
 @router.post("/{job_id}/pause", responses=documented(404, 409, 422, 503))
 @in_transaction
 def pause(job_id: JobId, connection: Connection, settings: ServiceSettings, caller: Asking) -> Job:
     """Pause a job: nothing is begun any more; what trains goes back to the budget at its next rung."""
-    caller.require_change(jobs.get_owner(connection, job_id))
-    jobs.pause(connection, job_id, by=caller.name)
-    return jobs.get_job(connection, job_id, settings.stall_timeout)
+    return _steered(job_id, connection, settings, caller, jobs.pause)
 
 
 @router.post("/{job_id}/resume", responses=documented(404, 409, 422, 503))
 @in_transaction
 def resume(job_id: JobId, connection: Connection, settings: ServiceSettings, caller: Asking) -> Job:
     """Let a paused job go on where it stopped."""
+    return _steered(job_id, connection, settings, caller, jobs.resume)
+
+
+def _steered(job_id: UUID, connection: Connection, settings: Settings, caller: Caller, how: Callable[..., None]) -> Job:
     caller.require_change(jobs.get_owner(connection, job_id))
-    jobs.resume(connection, job_id, by=caller.name)
+    how(connection, job_id, by=caller.name)
     return jobs.get_job(connection, job_id, settings.stall_timeout)
 
 
