@@ -13,7 +13,7 @@ from rich.console import Console
 from actsearch.cli import tables
 from actsearch.cli.documents import parse_families, parse_learning_rate, parse_task_parameter, read_document
 from actsearch.cli.find_job import find_job
-from actsearch.cli.options import AsJson, JobId, Url
+from actsearch.cli.options import AsJson, Filter, JobId, Labels, Url
 from actsearch.cli.output import console, print_json, say
 from actsearch.cli.verdicts import verdict_view
 from actsearch.client import Client, JobHandle
@@ -51,6 +51,7 @@ def submit(
     priority: Annotated[int | None, typer.Option(help="Jobs of higher priority run first.")] = None,
     parallelism: Annotated[int | None, typer.Option(help="Most devices that may work on it at once.")] = None,
     name: Annotated[str | None, typer.Option(help="A name to find it by.")] = None,
+    label: Labels = None,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the job until it ends.")] = False,
     as_json: AsJson = False,
     url: Url = None,
@@ -71,6 +72,7 @@ def submit(
         "priority": priority,
         "parallelism": parallelism,
         "name": name,
+        "labels": label or None,
     }
     document = _request(file, _options(given))
     with Client(url) as client:
@@ -84,15 +86,18 @@ def submit(
 
 
 def jobs(
+    *,
     state: Annotated[JobState | None, typer.Option(help="List only those in this state.")] = None,
     mine: Annotated[bool, typer.Option("--mine", help="List only those submitted with this API key.")] = False,
+    only: Filter = None,
+    sort: Annotated[str | None, typer.Option(help="Sort by a field; a leading `-` means descending.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="List at most this many.")] = 20,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
     """List jobs, newest first."""
     with Client(url) as client:
-        listed = list(islice(client.jobs(state, mine=mine), limit))
+        listed = list(islice(client.jobs(state, mine=mine, filter=only, sort=sort), limit))
     if as_json:
         print_json(listed)
     else:
@@ -149,16 +154,21 @@ def change(
     priority: Annotated[int | None, typer.Option(help="Jobs of higher priority run first.")] = None,
     parallelism: Annotated[int | None, typer.Option(help="Most devices that may work on it at once.")] = None,
     name: Annotated[str | None, typer.Option(help="A name to find it by.")] = None,
+    label: Labels = None,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """Change a job: more trials for a search that is over, another priority, parallelism or name."""
+    """Change a job: more trials for a search that is over, another priority, parallelism, name or labels."""
     if trials is not None and add_trials is not None:
         raise typer.BadParameter("give --trials or --add-trials, not both")
-    given = {"trials": trials, "priority": priority, "parallelism": parallelism, "name": name}
+    given = {"trials": trials, "priority": priority, "parallelism": parallelism, "name": name, "label": label or None}
     changes = _options(given)
     if not changes and add_trials is None:
-        raise typer.BadParameter("say what to change: --trials, --add-trials, --priority, --parallelism or --name")
+        raise typer.BadParameter(
+            "say what to change: --trials, --add-trials, --priority, --parallelism, --name, --label"
+        )
+    if "label" in changes:
+        changes["labels"] = changes.pop("label")
     with Client(url) as client:
         found = find_job(client, job)
         if add_trials is not None:

@@ -9,13 +9,12 @@ from typing import Annotated
 import typer
 
 from actsearch.cli.find_job import find_job
-from actsearch.cli.options import AsJson, JobId, Url
+from actsearch.cli.options import AsJson, Filter, JobId, Url
 from actsearch.cli.output import console, print_json
 from actsearch.cli.rankings import importance_table, leaderboard_table, ranking_table
 from actsearch.cli.tables import event_table, trial_table
 from actsearch.cli.verdicts import verdict_view
 from actsearch.client import Client, JobHandle
-from actsearch.client.calls import Sort
 from actsearch.client.display import label
 from actsearch.schemas import ActivationRanking, FamilyRanking, TrialRanking, TrialState
 
@@ -83,22 +82,31 @@ def leaderboard(
 
 def trials(
     *,
-    job: JobId,
+    job: Annotated[
+        str | None, typer.Argument(metavar="[JOB]", help="The job, as for `show`; left out, trials of all jobs.")
+    ] = None,
     state: Annotated[TrialState | None, typer.Option(help="List only those in this state.")] = None,
     family: Annotated[str | None, typer.Option(help="List only those of this family.")] = None,
-    sort: Annotated[Sort, typer.Option(help="Sort by this; a leading `-` means descending.")] = "number",
+    only: Filter = None,
+    sort: Annotated[str | None, typer.Option(help="Sort by a field; a leading `-` means descending.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="List at most this many.")] = 50,
     as_json: AsJson = False,
     url: Url = None,
 ) -> None:
-    """List a job's trials."""
+    """List a job's trials, or those of all jobs, the newest first."""
+    if job is None and (state or family):
+        raise typer.BadParameter('for trials of all jobs say it in --filter: state == "complete" and family == "relu"')
     with Client(url) as client:
-        found = find_job(client, job)
-        listed = list(islice(found.trials(state=state, family=family, sort=sort), limit))
+        if job is None:
+            listed, metric = list(islice(client.trials(only, sort=sort), limit)), "value"
+        else:
+            found = find_job(client, job)
+            wanted = found.trials(state=state, family=family, filter=only, sort=sort or "number")
+            listed, metric = list(islice(wanted, limit)), found.snapshot.objective.metric
     if as_json:
         print_json(listed)
     else:
-        console().print(trial_table(listed, found.snapshot.objective.metric))
+        console().print(trial_table(listed, metric, across_jobs=job is None))
 
 
 def events(job: JobId, as_json: AsJson = False, url: Url = None) -> None:

@@ -51,6 +51,7 @@ def job_details(job: Job) -> RenderableType:
         "trials": f"{progress.finished} of {progress.budget} finished: {progress.complete} complete, "
         f"{progress.pruned} pruned, {progress.failed} failed",
         "owner": job.owner or "",
+        "labels": ", ".join(job.labels),
         "stopped by": job.stopped_by or "",
         "data": "\n".join(job.notes),
         "objective": f"{job.objective.direction} {job.objective.metric}",
@@ -64,14 +65,24 @@ def job_details(job: Job) -> RenderableType:
     return _facts(label(job), facts)
 
 
-def trial_table(trials: Sequence[Trial], metric: str) -> Table:
-    """Trials, one a line; the baseline stands out."""
-    table = new_table("trial", "state", metric, "activation", "other parameters", "attempt", "seconds")
+def trial_table(trials: Sequence[Trial], metric: str, *, across_jobs: bool = False) -> Table:
+    """Trials, one a line, with their job where they are of several; the baseline stands out."""
+    table = new_table(
+        *(["job"] if across_jobs else []),
+        "trial",
+        "state",
+        metric,
+        "activation",
+        "other parameters",
+        "attempt",
+        "seconds",
+    )
     for trial in trials:
         state = f"failed: {trial.failure.reason}" if trial.failure else trial.state
         words = (activation_text(trial), other_parameters(trial), trial.attempt, duration_text(trial))
         style = BASELINE_STYLE if trial.is_baseline else ""
-        add_row(table, trial.number, state, value_text(trial.value), *words, style=style)
+        job = [short_id(trial.job_id)] if across_jobs else []
+        add_row(table, *job, trial.number, state, value_text(trial.value), *words, style=style)
     return table
 
 

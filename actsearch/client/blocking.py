@@ -10,7 +10,7 @@ from uuid import UUID
 import httpx
 
 from actsearch.client import calls
-from actsearch.client.calls import Answer, Call, Sort
+from actsearch.client.calls import Answer, Call
 from actsearch.client.display import progress_display
 from actsearch.client.exchange import Flow, Pause, Reply, Result, Send, exchange
 from actsearch.client.frames import trial_frame
@@ -109,16 +109,39 @@ class Client:
         return JobHandle(self, self.ask(calls.get_job(job_id)))
 
     def jobs(
-        self, state: str | None = None, fields: Sequence[JobField] = (), *, mine: bool = False
+        self,
+        state: str | None = None,
+        fields: Sequence[JobField] = (),
+        *,
+        mine: bool = False,
+        filter: str | None = None,  # noqa: A002 - as the service calls it
+        sort: str | None = None,
     ) -> Iterator[JobSummary]:
-        """All jobs, or those in a state, the newest first, in short; fetched page by page as they are consumed.
+        """Jobs in short, the newest first unless `sort` says otherwise; fetched page by page as they are consumed.
 
         Args:
             state: `queued`, `running`, ...; None for all.
             fields: what each is to have beside: `request`, `verdict`, `notes`. `job(id)` has all of it.
             mine: only jobs submitted with an API key of the same name; without a key, only jobs without an owner.
+            filter: only jobs for which this holds: `task == "digits" and "ablation" in labels`; see docs/filters.md.
+            sort: a field, `-` before it for descending: `-value`; then only jobs that have it.
+
+        Raises:
+            InvalidRequestError: the filter or what it sorts by cannot be used; raised when the first is asked for.
         """
-        return self.items(calls.list_jobs(state, fields, mine=mine))
+        return self.items(calls.list_jobs(state, fields, mine=mine, filter=filter, sort=sort))
+
+    def trials(self, filter: str | None = None, *, sort: str | None = None) -> Iterator[Trial]:  # noqa: A002 - as the service calls it
+        """Trials of all jobs, without their curves, the newest first; fetched page by page as they are consumed.
+
+        Args:
+            filter: only those for which this holds: `job.task == "digits" and value > 0.97`; see docs/filters.md.
+            sort: a field, `-` before it for descending: `-metrics.validation_accuracy`.
+
+        Raises:
+            InvalidRequestError: as for `jobs`.
+        """
+        return self.items(calls.search_trials(filter, sort))
 
     def leaderboard(self, architecture: str, task: str, limit: int = 100) -> Leaderboard:
         """Families by what they gained over the baseline in all jobs of an architecture and a task, verdicts first."""
@@ -296,15 +319,24 @@ class JobHandle(SeenJob):
         job = self.refresh()
         return self.change(trials=job.progress.budget + trials)
 
-    def trials(self, *, state: str | None = None, family: str | None = None, sort: Sort = "number") -> Iterator[Trial]:
+    def trials(
+        self,
+        *,
+        state: str | None = None,
+        family: str | None = None,
+        filter: str | None = None,  # noqa: A002 - as the service calls it
+        sort: str = "number",
+    ) -> Iterator[Trial]:
         """The job's trials, without their curves; fetched page by page as they are consumed.
 
         Args:
             state: only those in this state (`complete`, `pruned`, `failed`, `running`, `waiting`).
             family: only those of this family.
-            sort: by number or by value, `-` for descending; sorted by value, only those that have one.
+            filter: only those for which this holds: `metrics.train_loss < 0.1 and params.slope > 0.2`; see
+                docs/filters.md.
+            sort: `number`, `value` or another field, `-` for descending; then only those that have it.
         """
-        return self._client.items(calls.list_trials(self.id, state, family, sort))
+        return self._client.items(calls.list_trials(self.id, state=state, family=family, filter=filter, sort=sort))
 
     def verdict(self) -> Verdict:
         """What confirmation found, asked for anew: which activation to use, and how sure that is.

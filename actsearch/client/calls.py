@@ -35,7 +35,6 @@ from actsearch.schemas import (
 )
 
 Answer = TypeVar("Answer", bound=Schema)
-Sort = Literal["number", "-number", "value", "-value"]
 PAGE = 100
 
 
@@ -74,10 +73,17 @@ def get_job(job_id: UUID | str) -> Call[Job]:
 
 
 def list_jobs(
-    state: str | None = None, fields: Sequence[JobField] = (), *, mine: bool = False, limit: int = PAGE
+    state: str | None = None,
+    fields: Sequence[JobField] = (),
+    *,
+    mine: bool = False,
+    filter: str | None = None,  # noqa: A002 - as the service calls it
+    sort: str | None = None,
+    limit: int = PAGE,
 ) -> Call[Page[JobSummary]]:
-    """Jobs, the newest first."""
-    query = {"state": state, "fields": list(fields), "mine": "true" if mine else None, "limit": limit}
+    """Jobs, the newest first unless `sort` says otherwise."""
+    chosen = {"state": state, "mine": "true" if mine else None, "filter": filter, "sort": sort}
+    query = {**chosen, "fields": list(fields), "limit": limit}
     return Call("GET", "/v1/jobs", Page[JobSummary], query)
 
 
@@ -102,11 +108,22 @@ def change_job(job_id: UUID, changes: Mapping[str, Any]) -> Call[Job]:
 
 
 def list_trials(
-    job_id: UUID, state: str | None = None, family: str | None = None, sort: Sort = "number", limit: int = PAGE
+    job_id: UUID,
+    *,
+    state: str | None = None,
+    family: str | None = None,
+    filter: str | None = None,  # noqa: A002 - as the service calls it
+    sort: str = "number",
+    limit: int = PAGE,
 ) -> Call[Page[Trial]]:
     """Trials of a job, without their curves."""
-    query = {"state": state, "family": family, "sort": sort, "limit": limit}
+    query = {"state": state, "family": family, "filter": filter, "sort": sort, "limit": limit}
     return Call("GET", f"/v1/jobs/{job_id}/trials", Page[Trial], query)
+
+
+def search_trials(filter: str | None = None, sort: str | None = None, limit: int = PAGE) -> Call[Page[Trial]]:  # noqa: A002 - as the service calls it
+    """Trials of all jobs, without their curves."""
+    return Call("GET", "/v1/trials", Page[Trial], {"filter": filter, "sort": sort, "limit": limit})
 
 
 def get_trial(trial_id: UUID | str) -> Call[Trial]:

@@ -54,6 +54,7 @@ class Shorthand(TypedDict, total=False):
     priority: int
     seed: int | None
     name: str | None
+    labels: Sequence[str]
     warm_start: Literal["auto", "off"] | Sequence[str | UUID]
     families: Literal["all"] | Sequence[str | FamilyChoice | FamilyTags | Mapping[str, Any]]
     placement: Placement | str
@@ -69,6 +70,7 @@ class Changes(TypedDict, total=False):
     """What `change` takes as keywords: the fields of `JobChange`, and `trials` for those of its budget."""
 
     name: str | None
+    labels: Sequence[str]
     priority: int
     parallelism: int | None
     trials: int
@@ -125,7 +127,7 @@ def _group(document: Document, name: str) -> Document:
 
 def changes_document(changes: Changes) -> Document:
     """The document of `PATCH /v1/jobs/{id}`."""
-    document: Document = {**changes}
+    document: Document = to_jsonable_python(changes)
     if "trials" in document:
         document["budget"] = {"trials": document.pop("trials")}
     return document

@@ -57,6 +57,7 @@ class _Seen(Schema):
 
     id: UUID
     name: str | None
+    labels: list[str] = Field(default_factory=list)
     owner: str | None = None
     state: JobState
     reason: str | None

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from actsearch.schemas.base import PRINTABLE, Integer, Number, Scalar, Schema, TaskValue, named, of_family
 from actsearch.schemas.measures import Measure
@@ -327,6 +327,10 @@ class Confirmation(Schema):
 
 _RUNNERS = 4
 
+Label = Annotated[str, Field(min_length=1, max_length=50, pattern=PRINTABLE)]
+Labels = Annotated[list[Label], Field(max_length=20), AfterValidator(lambda labels: list(dict.fromkeys(labels)))]
+"""Words that jobs are found by; each counts once."""
+
 WORTH_CONFIRMING = 20
 """Trials from which on a search is confirmed unless the request says otherwise."""
 
@@ -353,7 +357,8 @@ class JobRequest(Schema):
         priority: higher runs first.
         seed: seed of the sampler. With it, and one runner, the same request gives the same trials; None if that does
             not matter.
-        name: a label for people.
+        name: for people to find it by.
+        labels: words to find it by, with others (`"ablation" in labels`).
         warm_start: jobs to begin from: `off`, `auto` (the last completed ones of the same architecture, task and
             objective), or their ids. They cost no budget and enter no statistics of this job.
     """
@@ -378,6 +383,7 @@ class JobRequest(Schema):
     priority: Annotated[Integer, Field(ge=-1000, le=1000)] = 0
     seed: Annotated[Integer, Field(ge=0, lt=2**31)] | None = None
     name: Annotated[str, Field(max_length=200, pattern=PRINTABLE)] | None = None
+    labels: Labels = Field(default_factory=list)
     warm_start: Annotated[
         Annotated[Literal["auto", "off"], Tag("word")]
         | Annotated[list[UUID], Field(min_length=1, max_length=20), Tag("list")],

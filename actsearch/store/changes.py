@@ -22,8 +22,8 @@ _STANDING = """
     FROM jobs j JOIN studies s ON s.id = j.study_id WHERE j.id = :job
 """
 _CHANGE = """
-    UPDATE jobs SET name = :name, priority = :priority, parallelism = :parallelism, budget_trials = :trials,
-                    request = CAST(:request AS jsonb) WHERE id = :job
+    UPDATE jobs SET name = :name, labels = :labels, priority = :priority, parallelism = :parallelism,
+                    budget_trials = :trials, request = CAST(:request AS jsonb) WHERE id = :job
 """
 _QUEUE = f"""
     UPDATE procrastinate_jobs SET priority = :priority
@@ -64,6 +64,7 @@ def change(connection: Connection, job_id: UUID, wanted: JobRequest, by: str | N
     values = {
         "job": job_id,
         "name": wanted.name,
+        "labels": wanted.labels,
         "priority": wanted.priority,
         "parallelism": wanted.runners,
         "trials": trials,
@@ -101,7 +102,7 @@ def _require_other_budget(now: Row[Any], trials: int) -> None:
 def _difference(before: JobRequest, wanted: JobRequest) -> dict[str, Any]:
     found = {
         name: getattr(wanted, name)
-        for name in ("name", "priority", "parallelism")
+        for name in ("name", "labels", "priority", "parallelism")
         if getattr(before, name) != getattr(wanted, name)
     }
     return found | ({"trials": wanted.budget.trials} if before.budget != wanted.budget else {})

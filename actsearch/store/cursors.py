@@ -16,6 +16,9 @@ from actsearch.errors import FieldProblem, InvalidRequest
 Whole = Annotated[int, Field(ge=-(2**31), lt=2**31)]
 """What an integer column can be compared with."""
 
+Long = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""What a bigint column can be compared with."""
+
 
 class Keyset:
     """The columns that a list is ordered by; together they differ from row to row.

@@ -205,6 +205,7 @@ class JobRow(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     study_id: Mapped[int] = mapped_column(ForeignKey("studies.id"), unique=True)
     name: Mapped[str | None]
+    labels: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     state: Mapped[str]
     reason: Mapped[str | None]
     stopped_by: Mapped[str | None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from threading import Lock
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -15,16 +15,34 @@ from sqlalchemy import Connection, Engine, Row, text
 from actsearch.errors import NotFound
 from actsearch.schemas import ActivationSpec, CurvePoint, Failure, FailureReason, Page, Trial, TrialState
 from actsearch.store import points
-from actsearch.store.cursors import Keyset, Whole
+from actsearch.store.cursors import Keyset, Long, Whole
+from actsearch.store.filters import Column, Fields
+from actsearch.store.searching import JOB_COLUMNS, Scope, Search, Tie, find
 
 COLUMNS = """t.id AS internal_id, t.uid, j.id AS job_id, t.number, t.state, t.value, t.is_baseline, t.family,
     t.activations, t.params, t.metrics, t.failure_reason, t.failure_detail, t.attempt, t.worker, t.started_at,
     t.finished_at, t.user_attrs ->> 'warm_start' AS warm_start"""
 
-Sort = Literal["number", "-number", "value", "-value"]
+_FIELDS = Fields(
+    {
+        "number": Column("t.number", "number"),
+        "state": Column("t.state", "text", tuple(TrialState)),
+        "value": Column("t.value", "number"),
+        "family": Column("t.family", "text"),
+        "is_baseline": Column("t.is_baseline", "bool"),
+        "failure": Column("t.failure_reason", "text", tuple(FailureReason)),
+        "attempt": Column("t.attempt", "number"),
+        "worker": Column("t.worker", "text"),
+        "seconds": Column("CAST(extract(epoch FROM t.finished_at - t.started_at) AS float8)", "number"),
+        "started_at": Column("t.started_at", "time"),
+        "finished_at": Column("t.finished_at", "time"),
+    }
+    | {f"job.{name}": Column(f"j.{column}", kind) for name, (column, kind) in JOB_COLUMNS.items()},
+    {"metrics": "t.metrics", "params": "t.params"},
+)
 
 # Keys, where the next page begins, and the order: by trial number, or by value with ties in order of number.
-_ORDERS: Mapping[Sort, tuple[Keyset, str, str]] = {
+_ORDERS: Mapping[str, tuple[Keyset, str, str]] = {
     "number": (Keyset("trials/number", number=Whole), "t.number > :number", "t.number"),
     "-number": (Keyset("trials/-number", number=Whole), "t.number < :number", "t.number DESC"),
     "value": (
@@ -59,38 +77,86 @@ def list_trials(
     *,
     state: TrialState | None = None,
     family: str | None = None,
-    sort: Sort = "number",
+    filter: str | None = None,  # noqa: A002 - as clients know it
+    sort: str = "number",
     limit: int = 100,
     cursor: str | None = None,
 ) -> Page[Trial]:
-    """A job's trials without their curves; sorted by value, only those that have one.
+    """A job's trials without their curves; sorted by anything but the number, only those that have it.
+
+    Args:
+        state: only those in this state.
+        family: only those of this family.
+        filter: only those for which this holds: see `filters`.
+        sort: a field, `-` for descending.
+        limit: at most this many.
+        cursor: `next_cursor` of the page before.
 
     Raises:
         NotFound: no such job.
-        InvalidRequest: the cursor is not one that an earlier page of the same list gave.
+        InvalidRequest: the cursor is not one that an earlier page of the same list gave; the filter or what it sorts by
+            is none, takes too long, or names a metric or parameter that no trial has.
     """
     study = connection.execute(text("SELECT study_id FROM jobs WHERE id = :job"), {"job": job_id}).scalar()
     if study is None:
         raise NotFound("job", str(job_id))
-    keys, after, order = _ORDERS[sort]
-    where = ["t.study_id = :study", *(["t.value IS NOT NULL"] if "value" in sort else [])]
-    values: dict[str, Any] = {"study": study, "limit": limit + 1}
+    where = ["t.study_id = :study"]
+    values: dict[str, Any] = {"study": study}
     if state is not None:
         where.append("t.state = :state")
         values["state"] = state
     if family is not None:
         where.append("md5(t.family) = md5(:family) AND t.family = :family")  # long ones fit no index
         values["family"] = family
+    if filter is not None or sort not in _ORDERS:
+        scope = Scope(_FROM, where, values, Tie("t.number", Whole), "trials")
+        rows, further = find(connection, scope, _FIELDS, _BRIEF, Search(filter, sort, limit, cursor))
+        return Page[Trial](items=_read(connection, rows), next_cursor=further)
+    keys, after, order = _ORDERS[sort]
+    values["limit"] = limit + 1
+    if "value" in sort:
+        where.append("t.value IS NOT NULL")
     if cursor is not None:
         where.append(after)
         values |= keys.place(cursor)
-    is_final = "value" in sort or (state is not None and state not in (TrialState.waiting, TrialState.running))
-    query = f"""SELECT {"t.id AS internal_id, t.number, t.value" if is_final else COLUMNS}
-        FROM trials t JOIN jobs j USING (study_id)
-        WHERE {" AND ".join(where)} ORDER BY {order} LIMIT :limit"""  # noqa: S608 - pieces are ours, values are bound
+    query = f"SELECT {_BRIEF} {_FROM} WHERE {' AND '.join(where)} ORDER BY {order} LIMIT :limit"
     rows, further = keys.page(connection.execute(text(query), values).all(), limit)
-    found = finished_trials(connection, [row.internal_id for row in rows]) if is_final else map(to_trial, rows)
-    return Page[Trial](items=list(found), next_cursor=further)
+    return Page[Trial](items=_read(connection, rows), next_cursor=further)
+
+
+def search_trials(
+    connection: Connection,
+    *,
+    filter: str | None = None,  # noqa: A002 - as clients know it
+    sort: str | None = None,
+    limit: int = 100,
+    cursor: str | None = None,
+) -> Page[Trial]:
+    """Trials of all jobs, without their curves, the newest first unless `sort` says otherwise; see `list_trials`.
+
+    Raises:
+        InvalidRequest: as there.
+    """
+    scope = Scope(_FROM, ["TRUE"], {}, Tie("t.id", Long), "trials of all jobs")
+    rows, further = find(connection, scope, _FIELDS, _BRIEF, Search(filter, sort, limit, cursor))
+    return Page[Trial](items=_read(connection, rows), next_cursor=further)
+
+
+_FROM = "FROM trials t JOIN jobs j USING (study_id)"
+_BRIEF = "t.id AS internal_id, t.number, t.value, t.state"
+_FINAL = {TrialState.complete, TrialState.pruned, TrialState.failed}
+
+
+def _read(connection: Connection, rows: Sequence[Row[Any]]) -> list[Trial]:
+    """The trials of rows of `_BRIEF`, in their order."""
+    over = finished_trials(connection, [row.internal_id for row in rows if row.state in _FINAL])
+    going = [row.internal_id for row in rows if row.state not in _FINAL]
+    if not going:
+        return over
+    query = f"SELECT {COLUMNS} {_FROM} WHERE t.id = ANY(:ids)"
+    read = {row.internal_id: to_trial(row) for row in connection.execute(text(query), {"ids": going})}
+    remaining = iter(over)
+    return [read[row.internal_id] if row.internal_id in read else next(remaining) for row in rows]
 
 
 # Trials that are over never change: those that were read are kept, by database, and are shared by who asks for them.

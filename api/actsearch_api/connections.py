@@ -33,7 +33,7 @@ class Patience:
     headers: float = 15.0
     body: float = 30.0
     answer: float = 30.0
-    farewell: float = 1.0
+    farewell: float = 5.0
     farewell_bytes: int = 4_000_000
     header_bytes: int = 32_768
 

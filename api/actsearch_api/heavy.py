@@ -15,7 +15,7 @@ from fastapi import Depends, Request
 from sqlalchemy import Connection, Engine
 from starlette.requests import ClientDisconnect
 
-from actsearch.store import jobs
+from actsearch.store import job_views
 from actsearch_api.apart import run_apart
 from actsearch_api.slots import Slots
 
@@ -105,7 +105,7 @@ class HeavyAnswers:
     def _version(self, job_id: UUID) -> bytes:
         """Differs whenever what is computed from a job may: a trial, an evaluation or the job itself ended or began."""
         with self.engine.begin() as connection:
-            job = jobs.get_job(connection, job_id, stall_timeout=0)
+            job = job_views.get_job(connection, job_id, stall_timeout=0)
         return hashlib.sha256(job.model_dump_json(exclude={"workers_online"}).encode()).digest()
 
 

@@ -90,7 +90,7 @@ def test_cancel_ends_what_waits_and_only_once(http: TestClient, submit: Submit) 
     assert cancelled.json()["state"] == "cancelled"
     assert cancelled.json()["progress"]["waiting"] == 0
     assert again.status_code == 409
-    assert again.json()["detail"] == "a job that is cancelled cannot become cancelled"
+    assert again.json()["detail"] == "a job that is cancelled cannot be cancelled"
     (trial,) = http.get(f"/v1/jobs/{job['id']}/trials").json()["items"]
     assert trial["failure"]["reason"] == "cancelled"
 

@@ -99,6 +99,20 @@ def test_jobs_are_named_by_the_ends_of_their_ids(terminal: Terminal) -> None:
     terminal.run("show", ids[0][:-1] + ("0" if ids[0][-1] != "0" else "1"), code=1)
 
 
+def test_jobs_and_trials_are_found_by_what_they_are(terminal: Terminal) -> None:
+    first = terminal.json("submit", *OPTIONS, "--label", "ablation", "--label", "b")
+    second = terminal.json("submit", "--task", "wine", "--trials", "9")
+    assert "ablation, b" in terminal.run("show", first["id"]).stdout
+    assert [job["id"] for job in terminal.json("jobs", "--filter", '"b" in labels')] == [first["id"]]
+    assert [job["id"] for job in terminal.json("jobs", "--sort", "trials")] == [first["id"], second["id"]]
+    assert [trial["job_id"] for trial in terminal.json("trials")] == [second["id"], first["id"]]
+    assert first["id"][-8:] in terminal.run("trials", "--filter", 'job.task == "digits"', "--sort", "-number").stdout
+    assert terminal.json("trials", "last", "--filter", "number > 0") == []
+    assert "write == to compare" in " ".join(terminal.run("trials", "--filter", "number = 0", code=2).stderr.split())
+    assert "say it in --filter" in terminal.run("trials", "--state", "failed", code=2).stderr
+    assert terminal.json("change", "last", "--label", "c")["labels"] == ["c"]
+
+
 def test_last_of_none(terminal: Terminal) -> None:
     assert "no job 'last'" in terminal.run("show", "last", code=1).stderr
     assert terminal.json("jobs") == []

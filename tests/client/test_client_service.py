@@ -147,10 +147,23 @@ def test_jobs_are_steered(client: Any) -> None:
     assert [event.data for event in told][3:] == [
         {"trials": 7}, {"name": "mine", "priority": 2, "trials": 5}, {"name": None}
     ]  # fmt: skip
-    with pytest.raises(InvalidRequestError, match="at least one of name, priority"):
+    with pytest.raises(InvalidRequestError, match="at least one of name, labels, priority"):
         job.change()
     with pytest.raises(InvalidRequestError, match=r"budget\.trials"):
         job.change(trials=0)
+
+
+def test_jobs_and_trials_are_found_by_what_they_are(client: Any) -> None:
+    first = client.submit(**SMALL, labels=["ablation"], name="One of two")
+    second = client.submit(task="wine", trials=5)
+    assert [job.id for job in client.jobs(filter='"ablation" in labels and "of two" in name')] == [first.id]
+    assert [job.id for job in client.jobs(filter="trials > 1", sort="-trials")] == [second.id, first.id]
+    assert [trial.job_id for trial in client.trials()] == [second.id, first.id]
+    assert [trial.job_id for trial in client.trials('job.task == "wine"', sort="number")] == [second.id]
+    assert [trial.number for trial in first.trials(filter='is_baseline and state == "waiting"')] == [0]
+    assert first.change(labels=["kept", "found"]).labels == ["kept", "found"]
+    with pytest.raises(InvalidRequestError, match="did you mean state"):
+        list(client.trials("stat == 'failed'"))
 
 
 def test_cancelling_twice_is_a_conflict(client: Any) -> None:

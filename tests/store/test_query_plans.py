@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event, text
 
 from actsearch.schemas import ActivationSpec, Direction, JobRequest, ObjectiveInfo, TrialState
-from actsearch.store import jobs, ranking, trials
+from actsearch.store import job_views, jobs, ranking, trials
 from actsearch.store.leaderboard import jobs_of_pair
 from actsearch.store.statements import RUNS, statement, statements
 
@@ -91,8 +91,8 @@ def test_a_filtered_page_costs_a_page(
 
 
 _KEPT: dict[str, Callable[[Connection, UUID], Any]] = {
-    "job": lambda c, job: jobs.get_job(c, job, 30),
-    "jobs": lambda c, job: jobs.list_jobs(c, 30, limit=4),
+    "job": lambda c, job: job_views.get_job(c, job, 30),
+    "jobs": lambda c, job: job_views.list_jobs(c, 30, limit=4),
     "trials": lambda c, job: ranking.rank_trials(c, job, 20),
     "families": lambda c, job: ranking.rank_families(c, job, 20),
     "activations": lambda c, job: ranking.rank_activations(c, job, 20),

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 
 from actsearch.errors import IllegalTransition
 from actsearch.schemas import FINAL_STATES, JOB_TRANSITIONS, JobState
-from actsearch.store import jobs
+from actsearch.store import job_views, jobs
 
 Submit = Callable[..., UUID]
 Run = Callable[..., bool]
@@ -55,7 +55,7 @@ def test_runners_that_begin_and_end_together_complete_the_job_once(engine: Engin
         assert _assert_legal(engine, job) is JobState.completed
         assert _history(engine, job) == [JobState.queued, JobState.running, JobState.completed]
         with engine.connect() as connection:
-            progress = jobs.get_job(connection, job, 30).progress
+            progress = job_views.get_job(connection, job, 30).progress
         assert (progress.finished, progress.complete) == (5, 5)
 
 
@@ -79,5 +79,5 @@ def test_a_cancel_at_the_same_moment_leaves_one_outcome(engine: Engine, submit: 
         assert state in FINAL_STATES
         assert (state is JobState.cancelled) == cancelled
         with engine.connect() as connection:
-            progress = jobs.get_job(connection, job, 30).progress
+            progress = job_views.get_job(connection, job, 30).progress
         assert progress.running == progress.waiting == 0

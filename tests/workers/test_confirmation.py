@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 
 from actsearch.schemas import Job, JobRequest, JobState, Outcome
 from actsearch.settings import settings
-from actsearch.store import attendance, evaluations, jobs, runs, trials
+from actsearch.store import attendance, evaluations, job_views, jobs, runs, trials
 from actsearch.store.runs import Holder
 from actsearch.study import prepare
 from actsearch.study.ledger import Finish
@@ -54,7 +54,7 @@ def submit(engine: Engine, **changes: Any) -> UUID:
 
 def seen(engine: Engine, job: UUID) -> Job:
     with engine.connect() as connection:
-        return jobs.get_job(connection, job, 30)
+        return job_views.get_job(connection, job, 30)
 
 
 def replicates(engine: Engine, job: UUID) -> list[Any]:

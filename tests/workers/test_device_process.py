@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine
 
 from actsearch.schemas import JobState
-from actsearch.store import jobs
+from actsearch.store import job_views, jobs
 from actsearch_workers.device_process import DeviceProcess, ProcessDied
 from actsearch_workers.messages import Broken, Done, Run
 
@@ -119,5 +119,5 @@ async def test_draining_ends_the_slice_but_not_the_process(
 
     assert await working == Done(more=True)
     with engine.connect() as connection:
-        progress = jobs.get_job(connection, job, 30).progress
+        progress = job_views.get_job(connection, job, 30).progress
     assert (progress.running, progress.finished) == (0, 0)

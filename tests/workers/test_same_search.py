@@ -16,7 +16,7 @@ from sqlalchemy import Engine, event, text
 
 from actsearch.inprocess.ledger import MemoryLedger, Run
 from actsearch.schemas import JobRequest, Verdict
-from actsearch.store import evaluations, jobs, points, runs
+from actsearch.store import evaluations, job_views, points, runs
 from actsearch.study import prepare
 from actsearch.study.running.rounds import work as work_in_memory
 from actsearch.study.running.search import NoControl, Search
@@ -145,7 +145,7 @@ def test_service_and_process_find_the_same(engine: Engine, submit: Submit, work:
 
     _assert_same(_stored(engine, job), _as_rows(ledger.trials))
     with engine.connect() as connection:
-        done = jobs.get_job(connection, job, 30)
+        done = job_views.get_job(connection, job, 30)
         compared = evaluations.list_evaluations(connection, job, limit=1000).items
     assert _verdict(done.verdict) == _verdict(ledger.verdict)
     assert (done.verdict is not None) == (name == "confirmation")
@@ -178,7 +178,7 @@ def test_what_fails_together_is_halved_alike(
     ledger = in_memory(JobRequest.model_validate(wanted))
     assert _stored(engine, job) == _as_rows(ledger.trials)
     with engine.connect() as connection:
-        done = jobs.get_job(connection, job, 30)
+        done = job_views.get_job(connection, job, 30)
     assert done.verdict is not None
     assert _verdict(done.verdict) == _verdict(ledger.verdict)
     assert {run.state for run in (*ledger.trials, *ledger.evaluations)} == {"complete"}
@@ -225,7 +225,7 @@ def test_a_crash_at_any_moment_changes_nothing(
             pass
         assert _stored(engine, job) == _stored(engine, undisturbed)
         with engine.connect() as connection:
-            verdicts = [_verdict(jobs.get_job(connection, one, 30).verdict) for one in (job, undisturbed)]
+            verdicts = [_verdict(job_views.get_job(connection, one, 30).verdict) for one in (job, undisturbed)]
         assert verdicts[0] == verdicts[1]
         if not died:
             assert moment > 10
@@ -240,7 +240,7 @@ def test_a_cohort_yields_to_another_job_at_a_rung_and_ends_all_the_same(
     alone = submit(**long)
     assert run(alone, seconds=0.02) is True  # nobody waits: the cohort trains to its end
     with engine.connect() as connection:
-        assert jobs.get_job(connection, alone, 30).progress.complete == 4
+        assert job_views.get_job(connection, alone, 30).progress.complete == 4
     with engine.begin() as connection:
         connection.execute(text("DELETE FROM procrastinate_jobs"))
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 
 from actsearch.errors import IllegalTransition, InvalidRequest
 from actsearch.schemas import BudgetChange, Job, JobChange, JobState
-from actsearch.store import changes, jobs
+from actsearch.store import changes, job_views, jobs
 from actsearch_workers.control import Control
 
 Submit = Callable[..., UUID]
@@ -35,7 +35,7 @@ def seen(engine: Engine) -> Callable[[UUID], Job]:
 
     def look(job: UUID) -> Job:
         with engine.connect() as connection:
-            return jobs.get_job(connection, job, 30)
+            return job_views.get_job(connection, job, 30)
 
     return look
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from actsearch.schemas import Job, JobRequest
-from actsearch.store import jobs
+from actsearch.store import job_views, jobs
 from actsearch.study import prepare
 
 REQUEST = {
@@ -50,7 +50,7 @@ def test_the_limit_that_is_reached_first_ends_the_search(
     run(job)
 
     with engine.connect() as connection:
-        done: Job = jobs.get_job(connection, job, 30)
+        done: Job = job_views.get_job(connection, job, 30)
     assert done.stopped_by == rule
     assert done.progress.finished == done.progress.budget < 60
     assert done.request.budget.trials == wanted["budget"]["trials"]

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from actsearch.errors import InvalidRequest
-from actsearch.store import jobs
+from actsearch.store import job_views
 from actsearch.store.warm_start import remembered
 
 Submit = Callable[..., UUID]
@@ -87,4 +87,4 @@ def test_a_job_that_does_not_exist_is_named(submit: Submit, engine: Engine) -> N
         submit(warm_start=[str(uuid4())])
     assert [problem.field for problem in caught.value.problems] == ["warm_start.0"]
     with engine.connect() as connection:
-        assert jobs.list_jobs(connection, 60).items == []
+        assert job_views.list_jobs(connection, 60).items == []

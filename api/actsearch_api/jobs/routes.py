@@ -31,13 +31,14 @@ from actsearch.schemas import (
     TrialState,
 )
 from actsearch.settings import Settings
-from actsearch.store import changes, evaluations, events, jobs, quotas, ranking, submissions, trials
+from actsearch.store import changes, evaluations, events, job_views, jobs, quotas, ranking, submissions, trials
 from actsearch.study import prepare
 from actsearch.study.judging.importances import Evaluator
 from actsearch_api.callers import Asking, Caller
 from actsearch_api.dependencies import ServiceSettings
 from actsearch_api.heavy import Heavy
 from actsearch_api.jobs.importances import write_importances
+from actsearch_api.lists import Filter, JobSort, Limit, PageOf, TrialSort
 from actsearch_api.problems import documented
 from actsearch_api.serving import in_transaction, reading
 
@@ -45,21 +46,14 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 JobId = Annotated[UUID, Path(description="id of the job, as given when it was submitted")]
 Key = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
-Limit = Annotated[int, Field(ge=1, le=1000)]
-Cursor = Annotated[str, Field(max_length=1000, description="`next_cursor` of the page before")]
-
-
-class PageOf(Schema):
-    """Which page."""
-
-    limit: Limit = 100
-    cursor: Cursor | None = None
 
 
 class JobFilter(PageOf):
     """Which jobs to list."""
 
     state: JobState | None = None
+    filter: Filter | None = None
+    sort: JobSort | None = None
     fields: Annotated[list[JobField], Field(max_length=3)] = Field(default_factory=list)
     mine: Annotated[bool, Field(description="only jobs of the client that asks")] = False
     limit: Limit = 50
@@ -70,7 +64,8 @@ class TrialFilter(PageOf):
 
     state: TrialState | None = None
     family: Annotated[str, Field(max_length=1000, pattern=PRINTABLE)] | None = None
-    sort: trials.Sort = "number"
+    filter: Filter | None = None
+    sort: TrialSort = "number"
 
 
 class ImportancesFilter(Schema):
@@ -107,7 +102,7 @@ def submit(
         if key:
             submissions.remember(connection, caller.name, key, request, job_id)
     response.headers["Location"] = f"/v1/jobs/{job_id}"
-    return jobs.get_job(connection, job_id, settings.stall_timeout)
+    return job_views.get_job(connection, job_id, settings.stall_timeout)
 
 
 def _created(connection: Connection, request: JobRequest, owner: str | None, most: int) -> UUID:
@@ -134,12 +129,14 @@ def list_jobs(
 
     `mine`: those submitted with a key of the same name; without a key, those without one.
     """
-    return jobs.list_jobs(
+    return job_views.list_jobs(
         connection,
         settings.stall_timeout,
         state=wanted.state,
         fields=wanted.fields,
-        of=jobs.Owner(caller.name) if wanted.mine else None,
+        of=job_views.Owner(caller.name) if wanted.mine else None,
+        filter=wanted.filter,
+        sort=wanted.sort,
         limit=wanted.limit,
         cursor=wanted.cursor,
     )
@@ -149,7 +146,7 @@ def list_jobs(
 @reading
 def get_job(job_id: JobId, connection: Connection, settings: ServiceSettings) -> Job:
     """A job and how far it is."""
-    return jobs.get_job(connection, job_id, settings.stall_timeout)
+    return job_views.get_job(connection, job_id, settings.stall_timeout)
 
 
 @router.get("/{job_id}/request", responses=documented(404, 422, 503))
@@ -183,7 +180,7 @@ def resume(job_id: JobId, connection: Connection, settings: ServiceSettings, cal
 def _steered(job_id: UUID, connection: Connection, settings: Settings, caller: Caller, how: Callable[..., None]) -> Job:
     caller.require_change(jobs.get_owner(connection, job_id))
     how(connection, job_id, by=caller.name)
-    return jobs.get_job(connection, job_id, settings.stall_timeout)
+    return job_views.get_job(connection, job_id, settings.stall_timeout)
 
 
 @router.patch("/{job_id}", responses=documented(400, 404, 409, 413, 415, 422, 429, 503))
@@ -205,7 +202,7 @@ def change(
         if state in FINAL_STATES:
             quotas.require_room(connection, owner, settings.open_jobs)
     changes.change(connection, job_id, after, by=caller.name)
-    return jobs.get_job(connection, job_id, settings.stall_timeout)
+    return job_views.get_job(connection, job_id, settings.stall_timeout)
 
 
 @router.get("/{job_id}/trials", responses=documented(404, 422, 503))
@@ -217,6 +214,7 @@ def list_trials(job_id: JobId, wanted: Annotated[TrialFilter, Query()], connecti
         job_id,
         state=wanted.state,
         family=wanted.family,
+        filter=wanted.filter,
         sort=wanted.sort,
         limit=wanted.limit,
         cursor=wanted.cursor,

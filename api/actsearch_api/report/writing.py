@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from actsearch.report import Findings, picture, report_page
 from actsearch.schemas import Chart, Job, ReportFormat, TrialState
-from actsearch.store import OptunaStorage, findings, jobs, pareto, ranking
+from actsearch.store import OptunaStorage, findings, job_views, pareto, ranking
 from actsearch.study.judging.importances import importances
 
 MOST_TRIALS = 5000
@@ -37,7 +37,7 @@ def write_report(
 
 
 def _gather(connection: Connection, job_id: UUID, stall_timeout: float) -> Findings:
-    job = jobs.get_job(connection, job_id, stall_timeout)
+    job = job_views.get_job(connection, job_id, stall_timeout)
     families = ranking.rank_families(connection, job_id, FAMILIES)
     leading = [entry.best_trial.number for entry in families.entries[:CURVES]]
     chosen = [job.verdict.winner] if job.verdict is not None else []
