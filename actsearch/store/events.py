@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from actsearch.errors import NotFound
 from actsearch.schemas import Event, Page
@@ -30,7 +31,19 @@ def list_events(connection: Connection, job_id: UUID, *, limit: int = 100, curso
     after = {"id": 0} if cursor is None else _KEYS.place(cursor)
     rows = connection.execute(text(_LIST), {"job": job_id, "limit": limit + 1, **after}).all()
     kept, further = _KEYS.page(rows, limit)
-    items = [
+    return Page[Event](items=_events(kept), next_cursor=further)
+
+
+def events_after(connection: Connection, job_id: UUID, last: int, limit: int = 100) -> list[Event]:
+    """The first events of a job with an id above `last`, in order.
+
+    Whoever writes one has the job's row locked (`jobs.lock`), so that none with a smaller id comes later.
+    """
+    return _events(connection.execute(text(_LIST), {"job": job_id, "id": last, "limit": limit}).all())
+
+
+def _events(rows: Sequence[Row[Any]]) -> list[Event]:
+    return [
         Event(
             id=row.id,
             kind=row.kind,
@@ -38,6 +51,5 @@ def list_events(connection: Connection, job_id: UUID, *, limit: int = 100, curso
             by=row.data.get("by"),
             data={name: value for name, value in row.data.items() if name != "by"},
         )
-        for row in kept
+        for row in rows
     ]
-    return Page[Event](items=items, next_cursor=further)

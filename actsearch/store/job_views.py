@@ -78,6 +78,15 @@ def get_job(connection: Connection, job_id: UUID, stall_timeout: float) -> Job:
     )
 
 
+def get_summary(connection: Connection, job_id: UUID, stall_timeout: float) -> JobSummary:
+    """A job in short, as lists give it; raises NotFound."""
+    values = {"job": job_id, "stall_timeout": stall_timeout}
+    row = connection.execute(text(f"SELECT {_SEEN} {_FROM} WHERE j.id = :job"), values).first()
+    if row is None:
+        raise NotFound("job", str(job_id))
+    return _summary(row, finished_trials(connection, [row.best])[0] if row.best is not None else None, ())
+
+
 @dataclass(frozen=True)
 class Owner:
     """Whose jobs: those of the client with this name; None for those that were submitted without a key."""

@@ -23,6 +23,7 @@ from actsearch_api.jobs import routes as jobs
 from actsearch_api.jobs.importances import write_importances
 from actsearch_api.leaderboard import routes as leaderboard
 from actsearch_api.limits import WrongKeys
+from actsearch_api.live import Live, News
 from actsearch_api.login import routes as login
 from actsearch_api.origins import Cautious, KnownHosts, SameOrigin, host_name, is_loopback
 from actsearch_api.pareto import routes as pareto
@@ -62,6 +63,7 @@ def create_app(settings: Settings, engine: Engine) -> FastAPI:
     app.state.reads = engine.execution_options(isolation_level="AUTOCOMMIT")
     app.state.wrong_keys = WrongKeys()
     app.state.heavy, app.state.together = HeavyAnswers(engine, app.state.slots), Together[Content](app.state.slots)
+    app.state.live, app.state.news = Live(engine), Together[News](app.state.slots)
     problems.install(app)
     app.add_exception_handler(Forbidden, lambda _, error: problems.problem(403, str(error)))
     app.add_middleware(BodyGuard, limit=settings.max_request_bytes, forms=LOGIN)

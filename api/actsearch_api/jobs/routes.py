@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
@@ -34,6 +34,7 @@ from actsearch.settings import Settings
 from actsearch.store import changes, evaluations, events, job_views, jobs, quotas, ranking, submissions, trials
 from actsearch.study import prepare
 from actsearch.study.judging.importances import Evaluator
+from actsearch_api import live
 from actsearch_api.callers import Asking, Caller
 from actsearch_api.dependencies import ServiceSettings
 from actsearch_api.heavy import Heavy
@@ -45,6 +46,8 @@ from actsearch_api.serving import in_transaction, reading
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 JobId = Annotated[UUID, Path(description="id of the job, as given when it was submitted")]
+EventId = Annotated[int, Field(ge=0, lt=2**63)]
+STREAM = "text/event-stream"
 Key = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 
 
@@ -228,11 +231,34 @@ def list_evaluations(job_id: JobId, wanted: Annotated[PageOf, Query()], connecti
     return evaluations.list_evaluations(connection, job_id, limit=wanted.limit, cursor=wanted.cursor)
 
 
-@router.get("/{job_id}/events", responses=documented(404, 422, 503))
 @reading
-def list_events(job_id: JobId, wanted: Annotated[PageOf, Query()], connection: Connection) -> Page[Event]:
-    """What happened to a job, in order: its states, who changed what, and verdicts that were given anew since."""
+def _events(job_id: UUID, wanted: PageOf, connection: Connection) -> Page[Event]:
     return events.list_events(connection, job_id, limit=wanted.limit, cursor=wanted.cursor)
+
+
+_STREAM: dict[str, Any] = {"content": {STREAM: {"schema": {"type": "string"}}}, "description": "a page, or the stream"}
+
+
+@router.get(
+    "/{job_id}/events",
+    response_model=Page[Event],
+    responses=documented(404, 422, 503) | {200: _STREAM, 204: {"description": "the job is over, and all was told"}},
+)
+async def get_events(
+    http: Request,
+    job_id: JobId,
+    wanted: Annotated[PageOf, Query()],
+    last: Annotated[EventId | None, Header(alias="Last-Event-ID")] = None,
+) -> Response:
+    """What happened to a job, in order: its states, who changed what, and verdicts that were given anew since.
+
+    Asked for as `text/event-stream`, it goes on while the job does: each event once and in order, `job` with the job in
+    short whenever that is another, and `end`. `Last-Event-ID` goes on where a stream broke off.
+    """
+    if STREAM in http.headers.get("accept", ""):
+        stream = await live.stream_job(http.app.state, job_id, last or 0)
+        return stream or Response(status_code=204)
+    return await _events(http=http, job_id=job_id, wanted=wanted)
 
 
 @router.get("/{job_id}/ranking", responses=documented(404, 422, 503))
