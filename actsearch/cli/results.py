@@ -15,8 +15,8 @@ from actsearch.cli.rankings import importance_table, leaderboard_table, ranking_
 from actsearch.cli.tables import event_table, trial_table
 from actsearch.cli.verdicts import verdict_view
 from actsearch.client import Client, JobHandle
-from actsearch.client.display import label
-from actsearch.schemas import ActivationRanking, FamilyRanking, TrialRanking, TrialState
+from actsearch.client.display import Lines, label
+from actsearch.schemas import ActivationRanking, Event, FamilyRanking, TrialRanking, TrialState
 
 
 class By(StrEnum):
@@ -109,12 +109,31 @@ def trials(
         console().print(trial_table(listed, metric, across_jobs=job is None))
 
 
-def events(job: JobId, as_json: AsJson = False, url: Url = None) -> None:
+def events(
+    job: JobId,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until the job is over, a line each.")] = False,
+    as_json: AsJson = False,
+    url: Url = None,
+) -> None:
     """List what happened to a job: its states, and who changed it."""
     with Client(url) as client:
         found = find_job(client, job)
+        if follow:
+            _follow(found, as_json=as_json)
+            return
         listed = list(found.events())
     if as_json:
         print_json(listed)
     else:
         console().print(event_table(listed))
+
+
+def _follow(job: JobHandle, *, as_json: bool) -> None:
+    lines = Lines(console(), every=0)
+    for item in job.follow():
+        if as_json:
+            typer.echo(item.model_dump_json())
+        elif isinstance(item, Event):
+            console().print(event_table([item], header=False))
+        else:
+            lines.update([item])

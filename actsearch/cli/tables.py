@@ -86,9 +86,10 @@ def trial_table(trials: Sequence[Trial], metric: str, *, across_jobs: bool = Fal
     return table
 
 
-def event_table(events: Sequence[Event]) -> Table:
+def event_table(events: Sequence[Event], *, header: bool = True) -> Table:
     """What happened to a job, one thing a line."""
     table = new_table("when", "what", "by", "why")
+    table.show_header = header
     for event in events:
         data = event.data
         changes = [f"{name} {value}" for name, value in data.items() if name not in ("state", "reason", "verdict")]

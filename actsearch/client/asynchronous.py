@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, overload
 from uuid import UUID
 
 import httpx
+from httpx_sse import EventSource
 
 from actsearch.client import calls
 from actsearch.client.calls import Answer, Call
 from actsearch.client.display import progress_display
+from actsearch.client.errors import NoAnswer, ServerError, refusal
 from actsearch.client.exchange import Flow, Pause, Reply, Result, Send, exchange
 from actsearch.client.frames import trial_frame
 from actsearch.client.job import SeenJob, best_of, verdict_of
 from actsearch.client.service import http_options, service_at
 from actsearch.client.shorthand import Changes, Shorthand, changes_document, to_document
+from actsearch.client.streams import AGAIN, SILENCE, ask_for_stream, told
 from actsearch.client.waiting import follow
 from actsearch.schemas import (
     ActivationInfo,
@@ -235,6 +240,15 @@ class AsyncClient:
                 return result
             reply = await self._perform(step)
 
+    def open(self, request: httpx.Request) -> AbstractAsyncContextManager[httpx.Response]:
+        """An answer that is read as it comes."""
+        patience = httpx.Timeout(SILENCE, connect=5.0)
+        return self._http.stream(request.method, request.url, headers=request.headers, timeout=patience)
+
+    async def pause(self, seconds: float) -> None:
+        """Do nothing for so long."""
+        await self._perform(Pause(seconds))
+
     async def _perform(self, step: Send | Pause) -> Reply:
         if isinstance(step, Pause):
             await asyncio.sleep(step.seconds)
@@ -275,6 +289,38 @@ class AsyncJobHandle(SeenJob):
         with progress_display() as display:
             [self.snapshot] = await self._client.run(follow(self._client.service, [self.id], poll, timeout, display))
         return self.snapshot
+
+    async def follow(self) -> AsyncIterator[Event | JobSummary]:
+        """The job as it changes, until it is over: what happened from its beginning on, and the job in short.
+
+        The service tells it as it happens, each event once and in order; a connection that breaks is made anew.
+
+        Raises:
+            NoAnswer: the service has not said anything for a minute.
+            ClientError: it refuses.
+        """
+        service, last, heard = self._client.service, None, time.monotonic()
+        while True:
+            request = ask_for_stream(service, self.snapshot, last)
+            try:
+                async with self._client.open(request) as answer:
+                    if answer.status_code == 204:
+                        return
+                    if answer.is_error:
+                        await answer.aread()
+                        raise refusal(answer)
+                    async for message in EventSource(answer).aiter_sse():
+                        heard = time.monotonic()
+                        if message.event == "end":
+                            return
+                        item = told(service, message)
+                        last = item.id if isinstance(item, Event) else last
+                        if item is not None:
+                            yield item
+            except (httpx.TransportError, ServerError) as error:
+                if time.monotonic() - heard > SILENCE:
+                    raise NoAnswer(service.url, str(error)) from error
+            await self._client.pause(AGAIN)
 
     async def cancel(self) -> Job:
         """Stop the job for good; running trials end at their next rung.

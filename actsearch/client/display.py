@@ -120,7 +120,7 @@ class Lines:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         pass
 
-    def update(self, jobs: Sequence[Job]) -> None:
+    def update(self, jobs: Sequence[Job | JobSummary]) -> None:
         """Print what has changed; a change of state at once."""
         now = time.monotonic() - self._begin
         for job in jobs:

@@ -141,6 +141,9 @@ def test_a_job_is_paused_resumed_and_changed(terminal: Terminal) -> None:
     told = terminal.run("events", "last").stdout
     assert all(word in told for word in ("queued", "paused", "name longer", "priority 3", "trials 10", "trials 7"))
     assert [event["kind"] for event in terminal.json("events", "last")] == ["state"] * 3 + ["changed"] * 2
+    terminal.run("cancel", "last")
+    followed = terminal.run("events", "last", "--follow").stdout
+    assert all(word in followed for word in ("paused", "trials 10", "cancelled", "longer: cancelled"))
     assert "say what to change" in terminal.run("change", "last", code=2).stderr
     assert "--name is empty" in terminal.run("change", "last", "--name", "", code=2).stderr
     assert "not both" in terminal.run("change", "last", "--trials", "7", "--add-trials", "1", code=2).stderr

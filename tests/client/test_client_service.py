@@ -29,6 +29,7 @@ from actsearch import (
     WaitTimeout,
 )
 from actsearch.client.display import progress_display
+from actsearch.schemas import Event, JobSummary
 from actsearch.store.models import JobRow, TrialRow
 
 SMALL = {"task": "digits", "families": ["relu", "gelu"], "trials": 3}
@@ -151,6 +152,34 @@ def test_jobs_are_steered(client: Any) -> None:
         job.change()
     with pytest.raises(InvalidRequestError, match=r"budget\.trials"):
         job.change(trials=0)
+
+
+def test_a_job_is_followed_to_its_end(client: Any) -> None:
+    job = client.submit(**SMALL)
+    told = job.follow()
+    first = next(told)
+    assert first.data == {"state": "queued"}
+    assert next(told).progress.finished == 0
+    job.pause()
+    job.resume()
+    job.cancel()
+    rest = list(told)
+    assert [item.data["state"] for item in rest if isinstance(item, Event)] == ["paused", "queued", "cancelled"]
+    assert [item.state for item in rest if isinstance(item, JobSummary)][-1] == "cancelled"
+    assert [item.data["state"] for item in job.follow() if isinstance(item, Event)][-1] == "cancelled"
+
+
+def test_a_stream_that_breaks_off_is_gone_on_with(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actsearch_api.live.LONGEST", 0.2)
+    job = client.submit(**SMALL)
+    told = job.follow()
+    heard = [next(told)]
+    for how in (job.pause, job.resume, job.cancel):
+        time.sleep(1)
+        how()
+    heard += list(told)
+    states = [item.data["state"] for item in heard if isinstance(item, Event)]
+    assert states == ["queued", "paused", "queued", "cancelled"]
 
 
 def test_jobs_and_trials_are_found_by_what_they_are(client: Any) -> None:
