@@ -21,7 +21,7 @@ from actsearch.client.frames import trial_frame
 from actsearch.client.job import SeenJob, best_of, verdict_of
 from actsearch.client.service import http_options, service_at
 from actsearch.client.shorthand import Changes, Shorthand, changes_document, to_document
-from actsearch.client.streams import AGAIN, SILENCE, ask_for_stream, told
+from actsearch.client.streams import SILENCE, ask_for_stream, breath, told
 from actsearch.client.waiting import follow
 from actsearch.schemas import (
     ActivationInfo,
@@ -240,14 +240,10 @@ class AsyncClient:
                 return result
             reply = await self._perform(step)
 
-    def open(self, request: httpx.Request) -> AbstractAsyncContextManager[httpx.Response]:
+    def streamed(self, request: httpx.Request) -> AbstractAsyncContextManager[httpx.Response]:
         """An answer that is read as it comes."""
         patience = httpx.Timeout(SILENCE, connect=5.0)
         return self._http.stream(request.method, request.url, headers=request.headers, timeout=patience)
-
-    async def pause(self, seconds: float) -> None:
-        """Do nothing for so long."""
-        await self._perform(Pause(seconds))
 
     async def _perform(self, step: Send | Pause) -> Reply:
         if isinstance(step, Pause):
@@ -303,7 +299,7 @@ class AsyncJobHandle(SeenJob):
         while True:
             request = ask_for_stream(service, self.snapshot, last)
             try:
-                async with self._client.open(request) as answer:
+                async with self._client.streamed(request) as answer:
                     if answer.status_code == 204:
                         return
                     if answer.is_error:
@@ -320,7 +316,7 @@ class AsyncJobHandle(SeenJob):
             except (httpx.TransportError, ServerError) as error:
                 if time.monotonic() - heard > SILENCE:
                     raise NoAnswer(service.url, str(error)) from error
-            await self._client.pause(AGAIN)
+            await self._client.run(breath())
 
     async def cancel(self) -> Job:
         """Stop the job for good; running trials end at their next rung.

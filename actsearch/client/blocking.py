@@ -20,7 +20,7 @@ from actsearch.client.frames import trial_frame
 from actsearch.client.job import SeenJob, best_of, verdict_of
 from actsearch.client.service import http_options, service_at
 from actsearch.client.shorthand import Changes, Shorthand, changes_document, to_document
-from actsearch.client.streams import AGAIN, SILENCE, ask_for_stream, told
+from actsearch.client.streams import SILENCE, ask_for_stream, breath, told
 from actsearch.client.waiting import follow
 from actsearch.schemas import (
     ActivationInfo,
@@ -236,14 +236,10 @@ class Client:
                 return result
             reply = self._perform(step)
 
-    def open(self, request: httpx.Request) -> AbstractContextManager[httpx.Response]:
+    def streamed(self, request: httpx.Request) -> AbstractContextManager[httpx.Response]:
         """An answer that is read as it comes."""
         patience = httpx.Timeout(SILENCE, connect=5.0)
         return self._http.stream(request.method, request.url, headers=request.headers, timeout=patience)
-
-    def pause(self, seconds: float) -> None:
-        """Do nothing for so long."""
-        self._perform(Pause(seconds))
 
     def _perform(self, step: Send | Pause) -> Reply:
         if isinstance(step, Pause):
@@ -299,7 +295,7 @@ class JobHandle(SeenJob):
         while True:
             request = ask_for_stream(service, self.snapshot, last)
             try:
-                with self._client.open(request) as answer:
+                with self._client.streamed(request) as answer:
                     if answer.status_code == 204:
                         return
                     if answer.is_error:
@@ -316,7 +312,7 @@ class JobHandle(SeenJob):
             except (httpx.TransportError, ServerError) as error:
                 if time.monotonic() - heard > SILENCE:
                     raise NoAnswer(service.url, str(error)) from error
-            self._client.pause(AGAIN)
+            self._client.run(breath())
 
     def cancel(self) -> Job:
         """Stop the job for good; running trials end at their next rung.

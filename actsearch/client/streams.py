@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from actsearch.client.calls import list_events
 from actsearch.client.errors import MalformedAnswer
-from actsearch.client.exchange import build
+from actsearch.client.exchange import Flow, Pause, build
 from actsearch.client.service import Service
 from actsearch.schemas import Event, Job, JobSummary
 
@@ -24,6 +24,11 @@ def ask_for_stream(service: Service, job: Job, last: int | None) -> httpx.Reques
     plain = build(service, list_events(job.id))
     headers = {"accept": "text/event-stream"} | ({} if last is None else {"last-event-id": str(last)})
     return httpx.Request("GET", plain.url, headers=dict(plain.headers) | headers)
+
+
+def breath() -> Flow[None]:
+    """What to do before a stream that broke off is asked for again."""
+    yield Pause(AGAIN)
 
 
 def told(service: Service, message: ServerSentEvent) -> Event | JobSummary | None:
