@@ -295,7 +295,7 @@ class AsyncJobHandle(SeenJob):
             NoAnswer: the service has not said anything for a minute.
             ClientError: it refuses.
         """
-        service, last, heard = self._client.service, None, time.monotonic()
+        service, last, silent_since = self._client.service, None, time.monotonic()
         while True:
             request = ask_for_stream(service, self.snapshot, last)
             try:
@@ -305,8 +305,8 @@ class AsyncJobHandle(SeenJob):
                     if answer.is_error:
                         await answer.aread()
                         raise refusal(answer)
+                    silent_since = float("inf")
                     async for message in EventSource(answer).aiter_sse():
-                        heard = time.monotonic()
                         if message.event == "end":
                             return
                         item = told(service, message)
@@ -314,7 +314,8 @@ class AsyncJobHandle(SeenJob):
                         if item is not None:
                             yield item
             except (httpx.TransportError, ServerError) as error:
-                if time.monotonic() - heard > SILENCE:
+                silent_since = min(silent_since, time.monotonic())
+                if time.monotonic() - silent_since > SILENCE:
                     raise NoAnswer(service.url, str(error)) from error
             await self._client.run(breath())
 

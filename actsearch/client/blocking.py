@@ -291,7 +291,7 @@ class JobHandle(SeenJob):
             NoAnswer: the service has not said anything for a minute.
             ClientError: it refuses.
         """
-        service, last, heard = self._client.service, None, time.monotonic()
+        service, last, silent_since = self._client.service, None, time.monotonic()
         while True:
             request = ask_for_stream(service, self.snapshot, last)
             try:
@@ -301,8 +301,8 @@ class JobHandle(SeenJob):
                     if answer.is_error:
                         answer.read()
                         raise refusal(answer)
+                    silent_since = float("inf")
                     for message in EventSource(answer).iter_sse():
-                        heard = time.monotonic()
                         if message.event == "end":
                             return
                         item = told(service, message)
@@ -310,7 +310,8 @@ class JobHandle(SeenJob):
                         if item is not None:
                             yield item
             except (httpx.TransportError, ServerError) as error:
-                if time.monotonic() - heard > SILENCE:
+                silent_since = min(silent_since, time.monotonic())
+                if time.monotonic() - silent_since > SILENCE:
                     raise NoAnswer(service.url, str(error)) from error
             self._client.run(breath())
 

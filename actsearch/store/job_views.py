@@ -30,7 +30,7 @@ from actsearch.schemas import (
 from actsearch.store.cursors import Keyset
 from actsearch.store.filters import Column, Fields
 from actsearch.store.queue import ALIVE
-from actsearch.store.searching import JOB_COLUMNS, Scope, Search, Tie, find
+from actsearch.store.searching import JOB_COLUMNS, Scope, Tie, find, search_of
 from actsearch.store.trials import finished_trials
 
 # Finished trials are counted as they finish; those under way are few.
@@ -103,7 +103,7 @@ _NUMBERS = {
     "failed": "coalesce(k.failed, 0)",
     "finished": "coalesce(k.complete + k.pruned + k.failed, 0)",
     "value": "(SELECT t.value FROM trials t WHERE t.id = first.trial_id)",
-    "seconds": "CAST(extract(epoch FROM coalesce(j.finished_at, now()) - j.started_at) AS float8)",
+    "seconds": "CAST(extract(epoch FROM j.finished_at - j.started_at) AS float8)",
 }
 _SEARCHED = Fields(
     {name: Column(f"j.{column}", kind) for name, (column, kind) in JOB_COLUMNS.items()}
@@ -167,7 +167,7 @@ def list_jobs(
         rows, further = _KEYS.page(connection.execute(text(query), values).all(), limit)
     else:
         scope = Scope(_FROM, where, values, Tie("j.id", UUID), "jobs")
-        rows, further = find(connection, scope, _SEARCHED, columns, Search(filter, sort, limit, cursor))
+        rows, further = find(connection, scope, _SEARCHED, columns, search_of(_SEARCHED, filter, sort, limit, cursor))
     trials = finished_trials(connection, [row.best for row in rows if row.best is not None])
     best = {trial.job_id: trial for trial in trials}
     return Page[JobSummary](items=[_summary(row, best.get(row.id), fields) for row in rows], next_cursor=further)

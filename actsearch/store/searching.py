@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from psycopg.errors import QueryCanceled
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import OperationalError
 
@@ -66,19 +67,40 @@ class Scope:
 
 @dataclass(frozen=True)
 class Search:
-    """What is wanted of a list.
+    """What is wanted of a list, checked: see `search_of`.
 
     Args:
-        filter: only rows for which this holds; None for all.
-        sort: a field, `-` for descending; None for the tie's order, the largest first.
+        name: tells searches with another filter or order apart.
+        wanted: which rows; None for all.
+        order: None for the tie's, the largest first.
         limit: at most so many.
         cursor: `next_cursor` of the page before.
     """
 
-    filter: str | None
-    sort: str | None
+    name: str
+    wanted: Compiled | None
+    order: Order | None
     limit: int
     cursor: str | None
+
+
+def search_of(fields: Fields, filter: str | None, sort: str | None, limit: int, cursor: str | None) -> Search:  # noqa: A002 - as clients know it
+    """The search that clients ask for.
+
+    Args:
+        fields: what the list can be filtered and sorted by.
+        filter: only rows for which this holds; None for all.
+        sort: a field, `-` for descending; None for the tie's order, the largest first.
+        limit: at most so many.
+        cursor: `next_cursor` of the page before.
+
+    Raises:
+        InvalidRequest: filter or sort is none.
+    """
+    wanted = compile_filter(filter, fields) if filter is not None else None
+    order = compile_sort(sort, fields) if sort is not None else None
+    digest = hashlib.sha256((filter or "").encode()).hexdigest()[:16]
+    return Search(f"{sort or ''}/{digest}", wanted, order, limit, cursor)
 
 
 def find(
@@ -87,17 +109,16 @@ def find(
     """A page of rows with these `columns`, and the cursor of the next one.
 
     Raises:
-        InvalidRequest: filter, sort or cursor is wrong, the search takes too long, or nothing is found and no row has a
+        InvalidRequest: the cursor is of another list, the search takes too long, or nothing is found and no row has a
             value of a name that was given.
     """
-    wanted = compile_filter(search.filter, fields) if search.filter is not None else None
-    order = compile_sort(search.sort, fields) if search.sort is not None else None
+    wanted, order = search.wanted, search.order
     where, values = [*scope.where], {**scope.values, "limit": search.limit + 1}
     for part in (wanted, order.compiled if order else None):
         values |= part.values if part else {}
     if wanted:
         where.append(wanted.sql)
-    keys, selected, after, by = _keyset(scope, order, search)
+    keys, selected, after, by = _keyset(scope, search)
     if order:
         where.append(f"{order.sql} IS NOT NULL")
     if search.cursor is not None:
@@ -106,14 +127,13 @@ def find(
     query = f"SELECT {columns}, {selected} {scope.tables} WHERE {' AND '.join(where)} ORDER BY {by} LIMIT :limit"
     rows, further = keys.page(_patiently(connection, query, values), search.limit)
     if not rows and search.cursor is None:
-        _require_known(connection, scope, fields, wanted, order)
+        _require_known(connection, scope, fields, search)
     return rows, further
 
 
-def _keyset(scope: Scope, order: Order | None, search: Search) -> tuple[Keyset, str, str, str]:
+def _keyset(scope: Scope, search: Search) -> tuple[Keyset, str, str, str]:
     """The keyset, its columns, the condition for what comes after a place, and the order."""
-    digest = hashlib.sha256((search.filter or "").encode()).hexdigest()[:16]
-    name, tie = f"{scope.what}/{search.sort or ''}/{digest}", scope.tie.sql
+    name, tie, order = f"{scope.what}/{search.name}", scope.tie.sql, search.order
     if order is None:
         return Keyset(name, tie=scope.tie.type), f"{tie} AS tie", f"{tie} < :tie", f"{tie} DESC"
     keys = Keyset(name, key=_TYPES[order.kind], tie=scope.tie.type)
@@ -130,47 +150,62 @@ def _patiently(connection: Connection, query: str, values: Mapping[str, Any]) ->
     Raises:
         InvalidRequest: it takes longer than `PATIENCE`.
     """
-    _set_patience(connection, str(int(PATIENCE * 1000)))
+    _set_patience(connection, f"{PATIENCE * 1000:.0f}")
     try:
-        rows = connection.execute(text(query), values).all()
+        return connection.execute(text(query), values).all()
     except OperationalError as error:
         if not isinstance(error.orig, QueryCanceled):
             raise
         message = f"the search takes more than {PATIENCE:g} s; narrow it, by job.task or job.created_at for one"
-        if connection.get_isolation_level() == "AUTOCOMMIT":
-            _set_patience(connection, "0")
         raise InvalidRequest(FieldProblem("filter", message)) from None
-    _set_patience(connection, "0")
-    return rows
+    finally:
+        if not _is_undone(connection):  # then so is the setting
+            _set_patience(connection, "0")
+
+
+def _is_undone(connection: Connection) -> bool:
+    """Whether nothing can be done on it: its transaction has failed, or it is lost."""
+    driver = connection.connection.driver_connection
+    failed = (TransactionStatus.INERROR, TransactionStatus.UNKNOWN)
+    return connection.invalidated or driver is None or driver.info.transaction_status in failed
 
 
 def _set_patience(connection: Connection, milliseconds: str) -> None:
     connection.execute(text("SELECT set_config('statement_timeout', :most, false)"), {"most": milliseconds})
 
 
-def _require_known(
-    connection: Connection, scope: Scope, fields: Fields, wanted: Compiled | None, order: Order | None
-) -> None:
+def _require_known(connection: Connection, scope: Scope, fields: Fields, search: Search) -> None:
     """Return if some row has what was named, or there is no row that could: else the name is mistyped.
 
     Raises:
-        InvalidRequest: no row has it; names those that there are.
+        InvalidRequest: no row has it, or none has a number to sort by; names those that there are.
     """
-    for parameter, part in (("filter", wanted), ("sort", order.compiled if order else None)):
+    for parameter, part in (("filter", search.wanted), ("sort", search.order.compiled if search.order else None)):
         for key in part.keys if part else []:
-            known = _names(connection, scope, fields.documents[key.document], key.name)
-            if known:
-                problem = unknown("value", f"{key.document}.{key.name}", [f"{key.document}.{name}" for name in known])
-                raise InvalidRequest(FieldProblem(parameter, f"{problem} (of the newest {_RECENT} {scope.what})"))
+            column = fields.documents[key.document]
+            is_there = f"({column} ? :name OR {column} #> CAST(:path AS text[]) IS NOT NULL)"
+            values = {"name": key.name, "path": key.name.split(".")}
+            if not _has(connection, scope, is_there, values):
+                known = [f"{key.document}.{name}" for name in _names(connection, scope, column)]
+                if known:
+                    problem = unknown("value", f"{key.document}.{key.name}", known)
+                    raise InvalidRequest(FieldProblem(parameter, f"{problem} (of the newest {_RECENT} {scope.what})"))
+            elif parameter == "sort" and search.wanted is None:
+                found = f"coalesce({column} -> :name, {column} #> CAST(:path AS text[]))"
+                if not _has(connection, scope, f"jsonb_typeof({found}) = 'number'", values):
+                    message = f"{key.document}.{key.name} holds no numbers; sort by a metric or parameter that does"
+                    raise InvalidRequest(FieldProblem(parameter, message))
 
 
-def _names(connection: Connection, scope: Scope, column: str, name: str) -> Sequence[str]:
-    """Names in a JSON column of the newest rows, where no row at all has this one; else none."""
-    rows = f"{scope.tables} WHERE {' AND '.join(scope.where)}"
-    values = {**scope.values, "name": name, "path": name.split(".")}
-    query = f"SELECT 1 {rows} AND ({column} ? :name OR {column} #> CAST(:path AS text[]) IS NOT NULL) LIMIT 1"
-    if _patiently(connection, query, values):
-        return []
-    sample = f"SELECT {column} AS document {rows} AND {column} <> '{{}}' ORDER BY {scope.tie.sql} DESC LIMIT {_RECENT}"
+def _has(connection: Connection, scope: Scope, condition: str, values: Mapping[str, Any]) -> bool:
+    """Whether there is a row for which a condition of ours holds."""
+    query = f"SELECT 1 {scope.tables} WHERE {' AND '.join([*scope.where, condition])} LIMIT 1"
+    return bool(_patiently(connection, query, {**scope.values, **values}))
+
+
+def _names(connection: Connection, scope: Scope, column: str) -> Sequence[str]:
+    """Names in a JSON column of the newest rows."""
+    where = " AND ".join([*scope.where, f"{column} <> '{{}}'"])
+    sample = f"SELECT {column} AS document {scope.tables} WHERE {where} ORDER BY {scope.tie.sql} DESC LIMIT {_RECENT}"
     names = "SELECT DISTINCT jsonb_object_keys(document) AS name FROM recent ORDER BY 1"
-    return connection.execute(text(f"WITH recent AS ({sample}) {names}"), values).scalars().all()
+    return connection.execute(text(f"WITH recent AS ({sample}) {names}"), dict(scope.values)).scalars().all()

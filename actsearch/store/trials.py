@@ -17,7 +17,7 @@ from actsearch.schemas import ActivationSpec, CurvePoint, Failure, FailureReason
 from actsearch.store import points
 from actsearch.store.cursors import Keyset, Long, Whole
 from actsearch.store.filters import Column, Fields
-from actsearch.store.searching import JOB_COLUMNS, Scope, Search, Tie, find
+from actsearch.store.searching import JOB_COLUMNS, Scope, Tie, find, search_of
 
 COLUMNS = """t.id AS internal_id, t.uid, j.id AS job_id, t.number, t.state, t.value, t.is_baseline, t.family,
     t.activations, t.params, t.metrics, t.failure_reason, t.failure_detail, t.attempt, t.worker, t.started_at,
@@ -97,6 +97,8 @@ def list_trials(
         InvalidRequest: the cursor is not one that an earlier page of the same list gave; the filter or what it sorts by
             is none, takes too long, or names a metric or parameter that no trial has.
     """
+    is_searched = filter is not None or sort not in _ORDERS
+    search = search_of(_FIELDS, filter, sort, limit, cursor) if is_searched else None
     study = connection.execute(text("SELECT study_id FROM jobs WHERE id = :job"), {"job": job_id}).scalar()
     if study is None:
         raise NotFound("job", str(job_id))
@@ -108,9 +110,9 @@ def list_trials(
     if family is not None:
         where.append("md5(t.family) = md5(:family) AND t.family = :family")  # long ones fit no index
         values["family"] = family
-    if filter is not None or sort not in _ORDERS:
+    if search is not None:
         scope = Scope(_FROM, where, values, Tie("t.number", Whole), "trials")
-        rows, further = find(connection, scope, _FIELDS, _BRIEF, Search(filter, sort, limit, cursor))
+        rows, further = find(connection, scope, _FIELDS, _BRIEF, search)
         return Page[Trial](items=_read(connection, rows), next_cursor=further)
     keys, after, order = _ORDERS[sort]
     values["limit"] = limit + 1
@@ -138,7 +140,7 @@ def search_trials(
         InvalidRequest: as there.
     """
     scope = Scope(_FROM, ["TRUE"], {}, Tie("t.id", Long), "trials of all jobs")
-    rows, further = find(connection, scope, _FIELDS, _BRIEF, Search(filter, sort, limit, cursor))
+    rows, further = find(connection, scope, _FIELDS, _BRIEF, search_of(_FIELDS, filter, sort, limit, cursor))
     return Page[Trial](items=_read(connection, rows), next_cursor=further)
 
 

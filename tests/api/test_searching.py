@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DataError
 from starlette.testclient import TestClient
 
 from actsearch.store import searching
@@ -179,6 +181,23 @@ def test_a_search_that_takes_long_is_ended_and_leaves_nothing(
     monkeypatch.undo()
     for _ in range(5):  # whichever connection of the pool
         assert http.get("/v1/trials", params={"filter": "value > 0.5"}).status_code == 200
+
+
+def test_to_sort_by_what_holds_no_numbers_is_told(http: TestClient, job: dict[str, Any], engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE trials SET params = CAST(:params AS jsonb)"), {"params": '{"gate": "tanh"}'})
+    path = f"/v1/jobs/{job['id']}/trials"
+    assert len(http.get(path, params={"filter": 'params.gate == "tanh"'}).json()["items"]) == len(VALUES)
+    status, field, message = told(http.get(path, params={"sort": "params.gate"}))
+    assert (status, field) == (422, "sort")
+    assert "params.gate holds no numbers" in message
+
+
+def test_whatever_goes_wrong_a_connection_keeps_no_limit(http: TestClient) -> None:
+    with http.app.state.reads.connect() as connection:  # type: ignore[attr-defined]
+        with pytest.raises(DataError):
+            searching._patiently(connection, "SELECT 1 / 0", {})
+        assert connection.exec_driver_sql("SHOW statement_timeout").scalar() == "0"
 
 
 def test_every_connection_waits_again_as_long_as_it_takes(http: TestClient, job: dict[str, Any]) -> None:

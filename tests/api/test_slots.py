@@ -97,6 +97,6 @@ def test_an_unfinished_change_is_not_kept(http: TestClient, app: FastAPI) -> Non
         raise RuntimeError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("actsearch.store.jobs.get_job", broken)  # after the job was written
+        patch.setattr("actsearch.store.job_views.get_job", broken)  # after the job was written
         assert http.post("/v1/jobs", json={"task": "digits"}).status_code == 500
     assert http.get("/v1/jobs").json()["items"] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -180,6 +181,22 @@ def test_a_stream_that_breaks_off_is_gone_on_with(client: Any, monkeypatch: pyte
     heard += list(told)
     states = [item.data["state"] for item in heard if isinstance(item, Event)]
     assert states == ["queued", "paused", "queued", "cancelled"]
+
+
+def test_a_quiet_job_is_followed_for_longer_than_silence(
+    client: Any, api_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("asynchronous", "blocking"):
+        monkeypatch.setattr(f"actsearch.client.{module}.SILENCE", 0.5)  # shorter than the service's heart beats
+    job = client.submit(**SMALL)
+    told = job.follow()
+    heard = [next(told), next(told)]
+    with Client(api_url) as other:
+        canceller = threading.Timer(4, other.job(job.id).cancel)
+        canceller.start()
+        heard += list(told)
+        canceller.join()
+    assert [item.data["state"] for item in heard if isinstance(item, Event)] == ["queued", "cancelled"]
 
 
 def test_jobs_and_trials_are_found_by_what_they_are(client: Any) -> None:
